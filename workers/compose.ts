@@ -81,16 +81,16 @@ import {
 import { RedisReconnects } from './redis-reconnects.ts'
 import { StateCache, type StateWriter } from './state/index.ts'
 
-/** What the roles share. */
+/** The dependencies that the roles share. */
 type Shared = Readonly<{
   config: WorkerConfig
   log: Logger
   metrics: Metrics
-  /** Tells the time of Redis: what one worker writes, another one judges. */
+  /** The clock of Redis, because workers judge the times that other workers wrote. */
   clock: Clock
   random: Randomness
   redis: ReturnType<typeof connectRedis>
-  /** By which it is seen whether the other connection serves its queues. */
+  /** A connection that shows whether `redis` still serves its queues. */
   watch: ReturnType<typeof connectRedis>
   connections: Connections
   directory: ControlCache
@@ -106,8 +106,8 @@ type Shared = Readonly<{
 }>
 
 /**
- * Starts the roles of one worker process. Disposing it drains: intake first, then what is held,
- * then the connections.
+ * Starts the roles of one worker process. Disposing it drains the process in this order: the
+ * intake, the work in hand, the connections.
  */
 export async function startWorkers(
   config: WorkerConfig,
@@ -211,7 +211,7 @@ async function connectTwice(
   return { redis, watch, wasAway }
 }
 
-/** What this worker knows of all users' control sets, and of the halts among them. */
+/** The control sets of all users as this worker has read them, and the halts among them. */
 function openDirectory(
   { isStoreExpected }: WorkerConfig,
   redis: Shared['redis'],
@@ -242,8 +242,8 @@ function openDirectory(
 }
 
 /**
- * A part of a role; `stuckBecause`: why the process is not ready because of it; `remark`: what
- * `/readyz` says of it all the same.
+ * A part of a role. `stuckBecause`: the reason why this part makes the process not ready. `remark`:
+ * a line of `/readyz` that leaves the process ready.
  */
 type Part = AsyncDisposable &
   Readonly<{ stuckBecause?: string | undefined; remark?: string | undefined }>
@@ -412,7 +412,8 @@ const starters: Record<Role, (shared: Shared) => Part[]> = {
       queueMetrics,
     })
     directory.listen({
-      // New credentials are not traded with before a check has seen where they lead.
+      // A worker does not trade with new credentials until a check has found out to which account
+      // they lead.
       changed: (ref) => void Promise.all([schedule.keep(ref), schedule.now(ref)]).catch(failed),
       gone: (ref) => void schedule.drop(ref).catch(failed),
       lost: () => {},

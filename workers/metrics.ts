@@ -4,7 +4,7 @@ import type { ConnectionRef, Halt } from '#store'
 import type { AccountMetrics, SessionStanding } from './accounts/index.ts'
 import type { QueueMetrics } from './queue/index.ts'
 
-/** Counts what was committed, and tells the log of everything that should not be. */
+/** Counts the committed changes, and logs every anomaly. */
 export function countChanges(
   metrics: Metrics,
   log: Logger,
@@ -38,8 +38,8 @@ const STREAM_STATES = [
 ] as const satisfies readonly SessionStanding['stream'][]
 
 /**
- * What following connections costs and finds, as metrics. Intervals are those of the connection
- * that has the longest.
+ * Metrics of the connections that a worker follows: their cost and their findings. Each interval is
+ * that of the connection with the longest interval.
  */
 export function countFollowing(metrics: Metrics): AccountMetrics {
   const polls = metrics.counter('fillcast_polls_total', 'Polls of broker orders', ['kind'])
@@ -122,14 +122,14 @@ export function countFollowing(metrics: Metrics): AccountMetrics {
 }
 
 /**
- * Ids of rows that were told of, kept so that each is told of once; beyond it they are forgotten,
- * and told of again.
+ * Ids of unreadable rows that are kept so that each row is logged once. If there are more, all ids
+ * are dropped, and the rows are logged again.
  */
 const UNREAD_IDS_MAX = 10_000
 
 /**
- * Counts each row, and each field of a row, of a broker's listing that could not be read, and names
- * it in the log, once.
+ * Counts and logs, once each, the rows of broker listings, and the fields of rows, that could not
+ * be read.
  */
 export function countUnread(
   metrics: Metrics,
@@ -162,13 +162,13 @@ export function countUnread(
     }
 }
 
-/** How many halts stand, by scope, as the worker last read them. */
+/** The number of halts in force, by scope, as the worker last read them. */
 export function countHalts(metrics: Metrics): (scope: Halt['scope'], count: number) => void {
   const halts = metrics.gauge('fillcast_halts', 'Halts that stand, by scope', ['scope'])
   return (scope, count) => halts.set({ scope }, count)
 }
 
-/** By how much the machine's clock is off. */
+/** The difference between the clock of this machine and the clock of Redis. */
 export function countSkew(metrics: Metrics): (seconds: number) => void {
   const skew = metrics.gauge(
     'fillcast_clock_skew_seconds',
@@ -177,10 +177,7 @@ export function countSkew(metrics: Metrics): (seconds: number) => void {
   return (seconds) => skew.set(seconds)
 }
 
-/**
- * How queues are worked on, as metrics; `onGivenUp` hears when a queue cannot be worked on by this
- * process any more.
- */
+/** Metrics of the queues. `onGivenUp` is called when this process cannot serve a queue any more. */
 export function countQueues(metrics: Metrics, onGivenUp: (why: string) => void): QueueMetrics {
   const stuck = metrics.gauge(
     'fillcast_queue_stuck',

@@ -16,14 +16,17 @@ import { again, DONE, type JobResult, type Run } from '../queue/index.ts'
 import { applyUpdate, applyUpdates } from '../state/index.ts'
 import { factsOf, type OrderDeps, orderKeyOf } from './deps.ts'
 
-/** An order that is there could not be taken into its record. */
+/** Pause after an order was found at the broker and could not be recorded. */
 export const NOT_RECORDED_MS = 30_000
 /** How far the broker's clock may be from ours. */
 export const CLOCK_SKEW_MS = 5 * 60_000
-/** The id is taken and its order is not visible yet. */
+/** Pause while an id is taken and its order is not visible yet. */
 const NOT_VISIBLE_MS = 1_000
 
-/** What the broker knows under an id, or what to do when it cannot be asked. */
+/**
+ * The broker's order under an id; `failed`: the broker could not be asked, and the job ends with
+ * `result`.
+ */
 export type LookUp =
   | Readonly<{ kind: 'found'; order: BrokerOrder }>
   | Readonly<{ kind: 'absent' }>
@@ -46,7 +49,7 @@ export async function lookUp(ask: () => Promise<BrokerOrder | null>): Promise<Lo
 export const lookUpSubmission = (order: Order, broker: Broker): Promise<LookUp> =>
   lookUp(() => broker.findByClientOrderId(clientOrderIdOf(order.userId, order.id)))
 
-/** The broker has the id: takes the order over, once it is there to be seen. */
+/** The broker has the id: adopts the order as soon as the broker shows it. */
 export async function adopt(deps: OrderDeps, order: Order, at: AdoptedAt): Promise<JobResult> {
   const seen = await lookUpSubmission(order, at.broker)
   if (seen.kind === 'failed') return seen.result
@@ -58,9 +61,10 @@ export async function adopt(deps: OrderDeps, order: Order, at: AdoptedAt): Promi
 type AdoptedAt = Readonly<{ broker: Broker; run: Run }>
 
 /**
- * Takes an order over that was found under our id, if it is the order that was asked for. An order
- * that is another one is left alone, and ours is set aside: nothing more is sent for it, and a halt
- * does not wait for it. An order that was over before is only recorded.
+ * Adopts an order that was found under our id, if it is the order that was asked for. If it is a
+ * foreign order, it is left alone, and our order is quarantined: no more requests are sent for it,
+ * and a halt does not wait for it. If the order found was over before this trade was claimed, it is
+ * only recorded.
  */
 export async function adoptOrder(
   deps: OrderDeps,
@@ -90,8 +94,9 @@ export async function adoptOrder(
 }
 
 /**
- * Whether an order was at the broker before its trade was first claimed here, and before its job
- * was queued. While the store may have lost an earlier claim, nobody can say (RDQ-04).
+ * True if an order was at the broker before its trade was first claimed here, and before its job
+ * was queued. False while the store may have lost an earlier claim, because then the first claim is
+ * not known (RDQ-04).
  */
 const isOlder = (
   deps: OrderDeps,
@@ -103,8 +108,8 @@ const isOlder = (
   Date.parse(submittedAt) < Math.min(Date.parse(claimedAt ?? ''), run.queuedAtMs) - CLOCK_SKEW_MS
 
 /**
- * An order and all that took its place; `null` when something of it is still at work: then it is
- * followed like any other.
+ * The order and all orders that replaced it; `null`: part of it is still open, and it is followed
+ * like any other order.
  */
 async function pastOf(
   order: Order,
@@ -122,9 +127,9 @@ async function pastOf(
 }
 
 /**
- * The trade id was used long ago, and nothing is left of its record. What executed then is in the
- * positions already, and was told then. Where other parameters are asked for by now, this trade is
- * none: nothing was sent for it, and the id is taken.
+ * The trade id was used long ago, and its record is gone. The executions of that time are in the
+ * positions already, and clients were sent their events at that time. If the parameters differ from
+ * the order found, this trade is refused: no request was sent for it, and its id is taken.
  */
 async function recordPast(
   deps: OrderDeps,

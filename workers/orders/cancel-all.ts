@@ -8,8 +8,8 @@ import { waitForRecovery } from './recovering.ts'
 
 /**
  * Cancels every order that was open on a connection when the command was given and was placed here,
- * each by a command of its own: one slow order holds up no other. Orders placed elsewhere are not
- * touched; submissions that no worker has taken yet are not seen: halt first to stop those.
+ * each by a command of its own: one slow order delays no other. Orders placed elsewhere are not
+ * touched. Submissions that no worker has claimed yet are not found: halt first to stop them.
  */
 export async function cancelAll(
   deps: OrderDeps,
@@ -31,6 +31,7 @@ export async function cancelAll(
     ),
   )
   deps.log.info({ userId, connectionId, commandId, orders: open.length }, 'cancel_all.asked')
-  // What is known is canceled at once; what a recovery is about to find, after it.
+  // The orders in the store are canceled at once; orders that a recovery is about to find, after
+  // the recovery.
   return (await waitForRecovery(deps, command, run)) ?? DONE
 }

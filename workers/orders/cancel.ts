@@ -34,14 +34,14 @@ const PACES = [
   [300_000, 15_000],
 ] as const
 const PACE_MS_MAX = 60_000
-/** An order that is not canceled by then is told to somebody, at every further request. */
+/** If an order is not canceled by then, every further request logs an error. */
 const UNCONFIRMED_MS = 300_000
 
 /**
- * Asks the broker to cancel what is left of a trade. The request is written into the record first,
- * and asked again, ever more slowly, until the broker shows how the order ended; no answer to the
- * request itself ends anything (CAN-01, FIL-08). A cancel that is faster than its trade leaves a
- * mark, which the submission meets (CAN-03).
+ * Asks the broker to cancel the rest of a trade. The cancel is written into the record first, and
+ * requested again, ever more slowly, until the broker shows how the order ended; no answer to the
+ * request itself ends an order (CAN-01, FIL-08). A cancel that is faster than its trade leaves a
+ * mark, and the submission that finds the mark ends the trade unsent (CAN-03).
  */
 export async function cancelOrder(
   deps: OrderDeps,
@@ -59,7 +59,10 @@ export async function cancelOrder(
   return order === null ? DONE : pursueCancel(deps, order, run)
 }
 
-/** What protected a position is taken away because that is closed, and only then. */
+/**
+ * True if the position that the order protects is open: such an order is canceled only because its
+ * position is closed.
+ */
 async function isHeld(deps: OrderDeps, command: CancelCommand): Promise<boolean> {
   const { order } = (await loadTrade(deps, { ...command, symbol: '' })).slice
   if (order === null || order.cancel !== null) return false
@@ -68,15 +71,16 @@ async function isHeld(deps: OrderDeps, command: CancelCommand): Promise<boolean>
 }
 
 /**
- * Does what a recorded cancel still needs.
- * @throws {CommandRefusedError} the order was set aside unseen
+ * Continues a recorded cancel from the state in its record.
+ * @throws {CommandRefusedError} the order was quarantined before the broker showed it
  */
 export async function pursueCancel(deps: OrderDeps, noted: Order, run: Run): Promise<JobResult> {
   if (noted.cancel === null) return DONE
   if (noted.status === 'submitting' && isQuarantined(noted))
     throw new CommandRefusedError(SET_ASIDE)
   if (noted.status === 'submitting') {
-    // Nothing of it is at the broker: whoever takes it up finds the cancel, and ends it unsent.
+    // The broker has no request of the order: the job that resolves the order finds the cancel, and
+    // ends the order unsent.
     if (noted.attemptedAt === null)
       await deps.jobQueue.resolve({
         userId: noted.userId,
@@ -87,7 +91,7 @@ export async function pursueCancel(deps: OrderDeps, noted: Order, run: Run): Pro
   }
   if (livePlacements(noted).length === 0) return DONE
   const broker = await deps.brokers.get(noted)
-  // A replacement that was sent may have made an order that nobody has seen yet.
+  // A replacement that was sent may have made an order that is not in the record yet.
   const order = await settleReplace(deps, noted, broker)
   const ageMs = deps.clock.now() - Date.parse(noted.cancel.requestedAt)
   if (ageMs > UNCONFIRMED_MS) deps.log.error({ tradeId: order.id, ageMs }, 'cancel.unconfirmed')
@@ -108,9 +112,10 @@ const paceOf = (ageMs: number): number =>
   PACES.find(([youngerThan]) => ageMs < youngerThan)?.[1] ?? PACE_MS_MAX
 
 /**
- * What to cancel: the entry while it lives, since the broker ends the exits with it; else the
- * exits. The newest first: an older one that is being replaced is refused anyway. Whatever the
- * broker has ended is left alone, even while its executions are missing.
+ * The broker orders to cancel: the entry while it lives, since the broker ends the exits with it;
+ * else the exits. The newest order comes first: a cancel of an older order that is being replaced
+ * is refused anyway. An order that the broker has ended is left out, even while its executions are
+ * missing.
  */
 function targetsOf(order: Order): Placement[] {
   const live = livePlacements(order).filter(
@@ -120,7 +125,7 @@ function targetsOf(order: Order): Placement[] {
   return (entries.length > 0 ? entries : live).toSorted((a, b) => b.replacement - a.replacement)
 }
 
-/** `read`: the order was read into its record, for better or worse. */
+/** `read`: the order was read into its record, with or without a cancel request. */
 type Asked = Readonly<{ kind: 'asked' } | { kind: 'read' } | { kind: 'wait'; delayMs: number }>
 
 async function cancelPlacement(
@@ -143,15 +148,16 @@ async function cancelPlacement(
   if (outcome.kind === 'rate_limited' || outcome.kind === 'not_sent')
     return { kind: 'wait', delayMs: outcome.retryAfterMs ?? PACES[0][1] }
   if (outcome.kind !== 'refused') return { kind: isRead ? 'read' : 'asked' }
-  // It says only that the order is not cancelable now: the order itself says why (CAN-02).
+  // The refusal says only that the order is not cancelable now: the status of the order says why
+  // (CAN-02).
   await openHead(deps, order, target, broker)
   await deps.boundaries.reached('cancel.recorded')
   return { kind: 'read' }
 }
 
 /**
- * The broker order that a cancel is aimed at: the newest of the chain, `null` when it has ended or
- * is being canceled already.
+ * The broker order at which a cancel is aimed: the newest of the chain; `null`: the broker does not
+ * know it, or it has ended, or is being canceled already.
  */
 async function openHead(
   deps: OrderDeps,
@@ -165,8 +171,8 @@ async function openHead(
 }
 
 /**
- * Writes the request into the order, and takes back what waits to replace it; or a mark where there
- * is no order yet.
+ * Writes the cancel into the order, and ends the replacements that were not sent yet; if there is
+ * no order yet, writes a cancel mark.
  */
 async function note(deps: OrderDeps, command: CancelCommand): Promise<Order | null> {
   const { writer, clock } = deps
@@ -211,8 +217,8 @@ async function note(deps: OrderDeps, command: CancelCommand): Promise<Order | nu
 }
 
 /**
- * A cancel overtakes the replacements that wait (CAN-08); one that was sent has to show its
- * outcome.
+ * A cancel overtakes the replacements that were not sent yet (CAN-08); a replacement that was sent
+ * has to show its outcome.
  */
 function requestUpdates(
   { slice: { order } }: LoadedSlice,
@@ -235,7 +241,7 @@ function requestUpdates(
   ]
 }
 
-/** Has the system cancel an order, or what is left of it. */
+/** Cancels an order, or the rest of it, in the system's name. */
 export async function cancelBySystem(
   deps: OrderDeps,
   order: Order,

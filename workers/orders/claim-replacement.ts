@@ -22,27 +22,30 @@ import { loadTrade, type OrderDeps, orderKeyOf } from './deps.ts'
 import { paceOf } from './risk-facts.ts'
 
 /**
- * Leave to send a replacement. It is judged as the order that it makes of the old one, in the step
- * that notes that it leaves: by halts, limits, credentials and budget, as a new order is in the
- * step that claims it. The halt of everybody is read after that step.
+ * Leave to send a replacement. The order that results from the replacement is judged in the commit
+ * that notes the request as sent, by halts, limits, credentials and budget, just as a new order is
+ * judged in the commit that claims it. The global halt is read after that commit.
  */
 export type ReplacementClaim =
-  /** `quantity`: what the new order is asked to be sized at; `null`: as the old one. */
+  /**
+   * `quantity`: the quantity to request for the new order; `null`: the quantity of the old order.
+   */
   | Readonly<{ kind: 'given'; quantity: Decimal | null }>
   | Readonly<{ kind: 'later'; delayMs: number; why: string }>
-  /** Nothing was sent by this run. */
+  /** This run has sent no request. */
   | Readonly<{ kind: 'refused'; message: string }>
 
-/** Pause before a replacement looks again that found its order changed. */
+/** Pause of a replacement that found its order changed. */
 const CHANGED_MS = 500
-/** Pause before it is asked again whether the credentials are verified. */
+/** Pause before a replacement checks again whether the credentials are verified. */
 const UNVERIFIED_MS = 2_000
 
-/** What was found when it was last decided. */
+/** The findings of the last decision. */
 type Found = { message: string | null; exposure: Exposure; quantity: Decimal | null }
 
 /**
- * Notes that the request leaves; only the next in line does, and none that a cancel has overtaken.
+ * Notes the request as sent. Only the first waiting replacement of an order is sent, and none that
+ * a cancel has overtaken.
  */
 export async function claimReplacement(
   deps: OrderDeps,

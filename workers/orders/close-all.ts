@@ -11,8 +11,8 @@ const LOOK_MS = 500
 
 /**
  * Closes every position that the broker shows on a connection and that was open when the command
- * was given, each by a command of its own: a position that cannot be closed holds up no other. A
- * position that has flipped by then is left alone.
+ * was given, each by a command of its own: a position that cannot be closed delays no other
+ * position. A position that has flipped by then is left alone.
  * @throws {BrokerError}
  */
 export async function closeAllPositions(

@@ -28,19 +28,23 @@ import { nothingToClose, promised } from './sizing.ts'
 import { denyGone, denyOrder, findUntilAbsent, handleExisting, submitNew } from './submit.ts'
 
 /**
- * A close waits this long for what the broker holds to be booked: longer than a fill that no stream
- * tells of takes (P7).
+ * A close waits this long until the position at the broker is booked: longer than a fill without a
+ * stream report takes to be booked (P7).
  */
 export const BOOKED_MS_MAX = 30_000
 const LOOK_MS = 500
 
 /**
  * Closes a position, or part of it, with a trade of its own: a market order on the other side (a
- * limit order, where a price is named), sized by what the broker says is available at that moment,
- * and by what nothing else of ours closes already, so that it never opens the other side (POS-07);
- * not while the account is being read anew (FIL-06). Where the command says which side it closes, a
- * position on the other one is left alone. Its identity is the command's, so that a redelivery
- * finds the trade; the broker's own way of closing has no client order id, and is not used.
+ * limit order, where a price is named).
+ * - Size: at most the quantity that the broker shows as available at that moment, and at most the
+ *   quantity that none of our other orders closes already. So a close never opens the other side
+ *   (POS-07).
+ * - While the account is being read anew, the close waits (FIL-06).
+ * - If the command names the side that it closes, a position on the other side is left alone.
+ * - The trade id is the command's, so that a redelivery finds the trade. The broker's own way of
+ *   closing has no client order id, and is not used.
+ *
  * @throws {TradeConflictError}
  * @throws {BrokerError}
  */
@@ -94,7 +98,7 @@ async function beginClose(
   return notAbsent ?? denyOrder(deps, submission, sized)
 }
 
-/** Goes on with a close whose trade has a record, from an earlier run or another delivery. */
+/** Continues a close whose trade has a record, from an earlier run or another delivery. */
 async function continueClose(
   deps: OrderDeps,
   command: CloseCommand,
@@ -135,7 +139,7 @@ const submissionOf = (
 
 const BEING_FREED = 'an order that reserves part of the position is being canceled'
 
-/** Less is available than is to be closed. */
+/** True if the broker shows less as available than the command closes. */
 function isPromised(
   { quantity, percentage }: CloseCommand,
   brokerPosition: BrokerPosition | null,
@@ -148,8 +152,8 @@ function isPromised(
 }
 
 /**
- * An execution is on its way to us. What was not booked is not closed: nobody could say what of it
- * is closed already.
+ * True if the broker holds more than is booked: an execution is on its way to us. A part that is
+ * not booked is not closed, because it is not known how much of it is closed already.
  */
 const isBehind = (
   { slice: { position } }: LoadedSlice,
@@ -160,8 +164,8 @@ const isBehind = (
 const closingSide = (closed: PositionSide): Side => (closed === 'short' ? 'buy' : 'sell')
 
 /**
- * Never more than is available, nor anything of a position on the other side; whole shares are
- * closed in whole shares.
+ * The quantity is at most the available one, and none of a position on the other side; a part of
+ * whole shares is a number of whole shares.
  */
 function sizeOf(
   { symbol, quantity, percentage }: CloseCommand,

@@ -5,7 +5,7 @@ import type { Halt, TakeRefusal } from '#store'
 /** Why an order is not sent, by our own rules. */
 export type OrderDenial = Denial<RejectionCode>
 
-/** A submission that cannot be sent, for whatever passing reason, is given up after this. */
+/** A submission that cannot be sent for a passing reason is given up after this. */
 export const PARKED_MS_MAX = 15 * 60_000
 
 export const EXPIRED: OrderDenial = {
@@ -17,9 +17,9 @@ export const isPast = ({ notAfter }: Pick<OrderIntent, 'notAfter'>, nowMs: numbe
   notAfter !== null && nowMs > Date.parse(notAfter)
 
 /**
- * A market order is for the price of its moment: parked for long, one without a deadline of its own
- * is given up.
- * @param parkedMs since it was first parked; waiting in the queue does not count
+ * A market order is for the price of its moment: if it is parked for long and has no deadline of
+ * its own, it is given up.
+ * @param parkedMs since the order was first parked; waiting in the queue does not count
  */
 export const isParkedTooLong = (
   { orderType, notAfter }: Pick<OrderIntent, 'orderType' | 'notAfter'>,
@@ -32,7 +32,7 @@ export const haltedBy = ({ scope, reason }: Halt): OrderDenial => ({
   message: `New orders are halted for ${scope === 'global' ? 'everybody' : `this ${scope}`}: ${reason}`,
 })
 
-/** Whether a halt lets a request through that does this to the position. */
+/** True if the halt lets a request with this effect on the position through. */
 export const passesHalt = ({ allows }: Halt, exposure: Exposure): boolean =>
   exposure === 'shrinks' || (exposure === 'reduces' && allows === 'reducing')
 

@@ -6,7 +6,7 @@ import type { JobQueue } from '../queue/index.ts'
 import { readOrder, type StateWriter, type Target } from '../state/index.ts'
 import type { LoadRiskFacts } from './risk-facts.ts'
 
-/** What carrying out orders and commands needs. */
+/** The dependencies of the handlers of orders and commands. */
 export type OrderDeps = Readonly<{
   writer: StateWriter
   brokers: BrokerPool
@@ -17,21 +17,21 @@ export type OrderDeps = Readonly<{
   /** How long a market order without `notAfter` may be parked. */
   parkedMarketMs: number
   /**
-   * The mark of the store, if it is the one that this worker knows; `null`: it was lost, and what
-   * it holds may not be believed.
+   * The epoch of the store, if it is the epoch that this worker knows; `null`: the store was lost,
+   * and its contents are not to be trusted.
    */
   knownStore(): Promise<string | null>
   /**
-   * Whether the store may have lost what was last written to it: it was away, and came back a short
-   * while ago.
+   * True while the store may have lost its last writes: Redis came back, or this worker started, a
+   * short while ago.
    */
   mayHaveLostWrites(): boolean
   /**
-   * It came back so short a while ago that what was sent before may not have arrived, or not be
-   * shown yet.
+   * True while a request from before a loss may still be under way, or its order not be shown yet:
+   * Redis came back a very short while ago.
    */
   mayHaveJustLost(): boolean
-  /** Whether the store lost everything a short while ago. */
+  /** True if the store lost everything a short while ago. */
   hasLostAll(): boolean
   boundaries: Boundaries
   clock: Clock
@@ -40,20 +40,20 @@ export type OrderDeps = Readonly<{
 }>
 
 /**
- * What is wanted of the broker, and the hash that tells it from another request under the same
- * trade id.
+ * The order to place, and the hash of its parameters, which differs from that of another request
+ * under the same trade id.
  */
 export type Submission = Readonly<{
   intent: OrderIntent
   hash: string
   /**
-   * It closes what is open, by the broker's own figure: it passes a halt that lets positions be
-   * reduced.
+   * True for a close, sized by the broker's own figure: a close passes a halt that lets positions
+   * be reduced.
    */
   isClose: boolean
-  /** When it was asked for. */
+  /** The time at which the order was asked for. */
   askedAt: string
-  /** The command that asks for it, of a close. */
+  /** Of a close: the command that asks for it. */
   closeCommandId?: string
 }>
 
@@ -64,14 +64,16 @@ export const orderKeyOf = ({ id, origin, userId, connectionId }: Order): OrderKe
   connectionId,
 })
 
-/** Facts about an order may be written by whoever learns them; the version is fence enough. */
+/** Any worker may write facts about an order; the version is fence enough. */
 export const factsOf = (order: Order): Target => ({
   orderKey: orderKeyOf(order),
   symbol: order.symbol,
   fence: { kind: 'version' },
 })
 
-/** A trade and what it touches. The archive is not asked: a claim asks it by itself. */
+/**
+ * Loads a trade with its position and account. The archive is not read: a claim reads it by itself.
+ */
 export const loadTrade = (
   { writer }: OrderDeps,
   trade: Readonly<{ userId: string; connectionId: string; tradeId: string; symbol: string }>,
@@ -81,9 +83,9 @@ export const loadTrade = (
 }
 
 /**
- * Whether a connection that was not there is really gone. A store that was lost knows none, until a
- * survivor has given back what it remembers: so it is asked again, and believed only if it was the
- * known one before and after (RDQ-05).
+ * True if a connection that was not found is really gone. A store that lost its data has no
+ * connections until a surviving worker has restored its own. So the connection is looked up again,
+ * and its absence counts only if the store was the known one before and after (RDQ-05).
  */
 export async function isGone(
   { brokers, knownStore }: OrderDeps,

@@ -23,7 +23,8 @@ import { resolveOrder } from './resolve-job.ts'
 import { submitOrder } from './submit.ts'
 
 /**
- * Pause of work that waits for a connection's credentials: it is kept, whatever is wrong with them.
+ * Pause of a job that waits for a connection's credentials. The job is kept, even if the
+ * credentials are wrong.
  */
 const UNVERIFIED_MS = 2_000
 
@@ -58,7 +59,7 @@ export const orderHandler =
       if (error instanceof BrokerError)
         return again(error.retryAfterMs, `the broker could not be asked: ${error.message}`)
       if (error instanceof UnverifiedError) return again(UNVERIFIED_MS, error.message)
-      // Its payload was read before anything could throw this.
+      // The payload was validated before any code could throw this error.
       if (error instanceof ConnectionUnusableError && !(await isGone(deps, data as ConnectionRef)))
         return again(UNVERIFIED_MS, STORE_LOST)
       const isFinal =

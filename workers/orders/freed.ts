@@ -3,17 +3,17 @@ import type { Run } from '../queue/index.ts'
 import type { OrderDeps } from './deps.ts'
 
 /**
- * A close waits this long for orders that are being canceled: what they reserve of the position is
- * free then.
+ * A close waits this long for orders that are being canceled: their end frees the part of the
+ * position that they reserve.
  */
 export const FREEING_MS_MAX = 30_000
-/** A cancel that was asked for together with the close may be noted after it. */
+/** A cancel that was asked for together with the close may be recorded after the close. */
 const CANCEL_BEHIND_MS = 2_000
 
 /**
- * Whether what is reserved of a position is on its way to be free: an order of ours in its symbol
- * is being canceled, or may be in a moment. Asked before the position is read, so that what is
- * freed in between is seen.
+ * True if a reserved part of a position may soon be free: an order in its symbol is being canceled,
+ * or an order of ours may be in a moment. Call this before the position is read, so that the
+ * position includes a part that is freed in between.
  */
 export async function isBeingFreed(
   { writer, clock }: OrderDeps,

@@ -8,13 +8,13 @@ import { assertSame } from './refusal.ts'
 
 type Claimed = Extract<OrderUpdate, { type: 'claimed' }>
 
-/** The store is back by then. */
+/** Pause after which the store is expected back. */
 const REPEAT_MS = 500
 
 /**
- * A claim that does not hold any more: another delivery of the job has taken the trade over and
- * goes on, or the connection was removed; or the store lost the claim with the whole record, and
- * then nobody else would go on.
+ * The claim does not hold any more. Either another delivery of the job has claimed the trade and
+ * goes on, or the connection was removed, or the store lost the claim with the whole record. In the
+ * last case the job runs again, because no other job would go on.
  */
 export async function leaveOrRepeat(
   deps: OrderDeps,
@@ -26,10 +26,10 @@ export async function leaveOrRepeat(
 }
 
 /**
- * Takes an order over whose record the store lost (RDQ-04): it is claimed as one of which a request
- * may have arrived, with the cancel that waits for it, and followed from there. The record may have
- * been there all along, too.
- * @returns `null`: the broker has no such order, or it is one that ended long ago
+ * Adopts an order whose record the store lost (RDQ-04). The trade is claimed as one of which a
+ * request may have arrived, together with the cancel that waits for it, and its order is followed
+ * from there. The record may also have been there all along.
+ * @returns `null`: the broker has no such order, or the trade ended long ago
  * @throws {TradeConflictError}
  */
 export async function findLost(

@@ -2,7 +2,7 @@ import type { RiskQuote } from '#domain'
 import { type Clock, putNewest } from '#runtime'
 import { type Broker, HeldBackError } from '../broker/index.ts'
 
-/** One look-up serves all orders of a symbol for so long. */
+/** One look-up serves all orders of a symbol for this long. */
 const SHARED_MS = 2_000
 /** Symbols whose last look-up is kept. */
 const SYMBOLS_MAX = 1_000
@@ -11,8 +11,8 @@ type LookUp = Readonly<{ askedMs: number; answer: Promise<RiskQuote | null> }>
 
 /**
  * Prices looked up at the broker, for orders that a limit has to price while no fresh quote is
- * kept. A look-up is shared by the orders of its symbol, whichever account asked: prices are the
- * same for all.
+ * kept. All orders of a symbol share a look-up, across accounts, because prices are the same for
+ * all accounts.
  */
 export class LatestPrices {
   readonly #clock: Clock
@@ -32,7 +32,7 @@ export class LatestPrices {
     if (shared !== undefined && this.#clock.monotonicMs() - shared.askedMs < SHARED_MS) {
       const told = await shared.answer.then(
         (quote) => ({ quote }),
-        () => null, // it failed for the account that asked; this one may be let in
+        () => null, // the look-up failed for another account; this account may have budget left
       )
       if (told !== null) return told.quote
     }

@@ -8,10 +8,10 @@ import { factsOf, type OrderDeps } from './deps.ts'
 const HOPS_MAX = 8
 
 /**
- * Reads a broker order, and every order that took its place, into the record. Commands go to the
- * last of them: what we believe to be the head may have been replaced without our hearing of it
+ * Reads a broker order, and every order that replaced it, into the record. Commands go to the last
+ * order of the chain: the head in the record may have been replaced without a report of it
  * (CAN-06).
- * @returns the last; `null` when the broker does not know the first
+ * @returns the last order; `null` when the broker does not know the first
  * @throws {BrokerError}
  */
 export async function readChain(

@@ -3,13 +3,13 @@ import { again, type JobResult, type Run } from '../queue/index.ts'
 import type { OrderDeps } from './deps.ts'
 
 /**
- * What depends on positions waits this long for a recovery of the connection, counted from when it
- * was asked for (FIL-06).
+ * A command that depends on positions waits this long for a recovery of the connection, counted
+ * from when the command was queued (FIL-06).
  */
 export const RECOVERY_WAIT_MS_MAX = 60_000
 const LOOK_MS = 500
 
-/** @returns `null`: go on, with what is there now */
+/** @returns `null`: go on with the positions as stored now */
 export async function waitForRecovery(
   deps: OrderDeps,
   ref: ConnectionRef,

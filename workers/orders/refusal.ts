@@ -1,7 +1,7 @@
 import type { Order } from '#domain'
 import { FillcastError } from '#runtime'
 
-/** The trade id was used before with other parameters. Nothing was touched. */
+/** The trade id was used before with other parameters. Nothing was changed. */
 export class TradeConflictError extends FillcastError<'TRADE_ID_CONFLICT'> {
   constructor(tradeId: string) {
     super(
@@ -12,7 +12,8 @@ export class TradeConflictError extends FillcastError<'TRADE_ID_CONFLICT'> {
 }
 
 /**
- * A record stands for one request; `null`: what was asked for is not known.
+ * A record belongs to one request. If the record has no hash (`null`), its parameters are not
+ * known, and any request is accepted as the same.
  * @throws {TradeConflictError}
  */
 export function assertSame(
@@ -23,8 +24,8 @@ export function assertSame(
 }
 
 /**
- * A command that cannot be carried out, and never will be. The message says why; nothing was
- * changed by it.
+ * A command that cannot be carried out, and never will be. The message says why; the command
+ * changed nothing.
  */
 export class CommandRefusedError extends FillcastError<'COMMAND_REFUSED'> {
   constructor(message: string) {

@@ -20,9 +20,9 @@ const KINDS: Readonly<Record<CommandName, CommandResult['kind']>> = {
 export const isCommandName = (name: string): name is CommandName => Object.hasOwn(KINDS, name)
 
 /**
- * Notes in the record of a trade that a command of it was refused, so that its caller reads why; in
- * the archive, where the trade has gone there. A command that has a result already keeps it; of a
- * trade that never was, there is no record.
+ * Notes in the record of a trade that a command on it was refused, so that the caller can read why.
+ * If the trade is in the archive, its archived record is changed. A command that has a result
+ * already keeps it. If the trade has no record, the refusal is not noted.
  */
 export async function noteRefusal(
   deps: OrderDeps,
@@ -56,9 +56,9 @@ export async function noteRefusal(
 }
 
 /**
- * A trade that is not in the hot state any more.
+ * Looks for a trade that is not in the hot state any more.
  * @param version at which the hot state was read, and did not have the trade
- * @returns `moved`: the state has changed since, and may have it now
+ * @returns `moved`: the state has changed since, and may have the trade now
  */
 export async function findPast(
   { writer }: OrderDeps,

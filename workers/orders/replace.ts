@@ -45,8 +45,8 @@ import {
 } from './settle-replace.ts'
 
 /**
- * Changes an open order, or one exit of it. What was asked for is written into the record first and
- * carried out from there, one at a time and in the order accepted (CAN-08).
+ * Changes an open order, or one exit of it. The request is written into the record first and
+ * carried out from the record, one request at a time and in the order accepted (CAN-08).
  *
  *   requested --> sent --> the broker has the new order --> the new one takes the place: the
  *       |           |                                  |    order's terms change
@@ -55,19 +55,19 @@ import {
  *       |           +--> refused: the order stays as it is, the job fails and says why
  *       +--> overtaken by a cancel, or by the end of the order
  *
- * Until it is known which of the two lives, both may execute (CAN-04). Every replacement has a
- * client order id of its own, a function of trade, leg and number, so that sending it twice is
- * harmless.
+ * Until the broker shows which of the two orders lives, both may execute (CAN-04). Every
+ * replacement has a client order id of its own, a function of trade, leg and number, so that
+ * sending a replacement twice is harmless.
  */
 type ReplaceCommand = z.output<typeof replaceOrderSchema>
 
 const OVER = 'The order has ended, on an earlier trading day'
 const IN_FLIGHT_MS = 250
-/** A replacement shows its outcome within moments; then both orders are read. */
+/** A replacement shows its outcome within moments: after this pause both orders are read. */
 const FOLLOW_MS = 500
 /** How long a replacement waits for a trade or an order that cannot be replaced yet. */
 const PATIENCE_MS = 60_000
-/** Statuses in which the broker replaces nothing (alpaca.md 2.5). */
+/** Statuses in which the broker replaces no order (alpaca.md 2.5). */
 const NOT_YET: ReadonlySet<string> = new Set([
   'accepted',
   'pending_new',
@@ -100,7 +100,8 @@ export async function replaceOrder(
 }
 
 /**
- * A quantity, and an exit, are judged by what has executed; what was sent already is only followed.
+ * The executed quantity decides about a new quantity, and about a change of an exit. A request that
+ * was sent already is only followed, and does not depend on it.
  */
 const dependsOnHolding = (
   { replaces }: Order,
@@ -141,7 +142,7 @@ const asksForSame = (
   terms: ReplaceTerms,
 ): boolean => contentHash({ leg: known.leg, terms: known.terms }) === contentHash({ leg, terms })
 
-/** What can be said against a replacement from the record alone. */
+/** The reason, found in the record alone, why a replacement is refused; `null`: there is none. */
 function problemOf(order: Order, leg: Leg, terms: ReplaceTerms): string | null {
   const head = standingHeadOf(order, leg)
   if (order.cancel !== null) return 'The order is being canceled'
@@ -156,7 +157,7 @@ function problemOf(order: Order, leg: Leg, terms: ReplaceTerms): string | null {
   return sizeRefusalOf(order, { terms })
 }
 
-/** Does what a recorded replacement still needs. @throws {CommandRefusedError} */
+/** Continues a recorded replacement from the state in its record. @throws {CommandRefusedError} */
 export async function pursueReplace(
   deps: OrderDeps,
   order: Order,
@@ -264,8 +265,8 @@ async function sendReplace(
 }
 
 /**
- * What was sent before may have arrived: then no refusal of ours ends the request, but the time in
- * which it shows itself.
+ * If an earlier request of this replacement may have arrived, a refusal of ours does not end it:
+ * the replacement has until `PATIENCE_MS` to show itself at the broker.
  */
 async function refuse(
   deps: OrderDeps,
@@ -303,7 +304,8 @@ async function record(
         'the broker has taken the replacement, and not shown yet which order stands',
       )
     case 'refused': {
-      // It says only that it is not replaceable now: the order itself says why.
+      // The refusal says only that the order is not replaceable now: the status of the order says
+      // why.
       const seen = await readChain(deps, order, replaced, broker)
       if (
         seen !== null &&
@@ -315,7 +317,7 @@ async function record(
     }
     case 'rate_limited':
     case 'not_sent':
-      // Whether an earlier request of it has arrived is not known by this.
+      // This result proves nothing about an earlier request of the same replacement.
       if (request.sentAt === null)
         await applyUpdate(deps.writer, factsOf(order), {
           type: 'replace_not_sent',
@@ -339,13 +341,13 @@ async function end(
   const update = endedUpdate(deps, request, outcome, message)
   const { slice, isArchived } = await applyUpdate(deps.writer, factsOf(order), update)
   if (isArchived) throw new CommandRefusedError(message)
-  // It may have shown itself in the meantime: then the record says that it took place.
+  // The replacement may have shown itself in the meantime: then the record says that it took place.
   return conclude(deps, slice.order ?? order, request.commandId, run)
 }
 
 /**
- * With what the replaced orders have executed: only the broker knows all of it, and the newest
- * order is sized by that.
+ * The order after all replaced orders were read into its record: only the broker knows all their
+ * executions, and the newest order is sized by these executions.
  */
 async function withOldRead(deps: OrderDeps, order: Order): Promise<Order> {
   const ids = unendedBeforeHead(order).flatMap(({ brokerOrderId }) => brokerOrderId ?? [])
@@ -361,9 +363,9 @@ function unendedBeforeHead(order: Order): Placement[] {
 }
 
 /**
- * The request has its outcome. What took place is checked for its size (CAN-05), by the job of the
- * replacement; where that job is gone, by whoever attends to the order. A correction that was
- * refused leaves the size as it is: that is judged here as well.
+ * The request has its outcome. If the replacement took place, its size is checked (CAN-05): by the
+ * job of the replacement, or, if that job is gone, by the job that resolves the order. If a
+ * correction was refused, the order keeps its size, and that size is checked here as well.
  */
 async function conclude(
   deps: OrderDeps,
@@ -379,17 +381,17 @@ async function conclude(
   const order = await withOldRead(deps, noted)
   const head = headOf(order, 'entry')
   if (head === null || order.cancel !== null || isTerminal(head.status)) return DONE
-  // What the replaced orders have executed is not booked yet: the new one would be sized as if that
-  // were still to come.
+  // Executions of the replaced orders are not booked yet: the new order would be sized as if those
+  // executions were still to come.
   if (hasGap(order) || unendedBefore(order, head).length > 0)
     return again(READ_AFTER_MS, 'executions of the replaced order are not booked yet')
   return correctSize(deps, order, head, run)
 }
 
 /**
- * Corrects a wrong size once: corrections would race fills for as long as there are any. Where that
- * was not enough, a remainder that is too small stands, and the order is for as much as that from
- * then on; one that could execute more than was asked for is canceled.
+ * Corrects a wrong size once: repeated corrections would race fills for as long as there are fills.
+ * If one correction was not enough, a remainder that is too small stays, and the order is for that
+ * quantity from then on. A remainder that could execute more than was asked for is canceled.
  */
 async function correctSize(
   deps: OrderDeps,
@@ -445,8 +447,8 @@ const UNCHANGED: ReplaceTerms = {
 }
 
 /**
- * Whether the size was corrected already since somebody asked for a replacement, or cannot be: the
- * order takes no more of them.
+ * True if the size was corrected already after the last requested replacement, or cannot be
+ * corrected because the order takes no more replacements.
  */
 function isCorrected({ replaceResults }: Order, fix: string): boolean {
   if (

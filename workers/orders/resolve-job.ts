@@ -9,11 +9,13 @@ import { CommandRefusedError } from './refusal.ts'
 import { pursueReplace } from './replace.ts'
 import { resumeSubmission } from './resolve.ts'
 
-/** Workers that may be lost with the work on one order before it is set aside (CRA-08). */
+/**
+ * Workers that may be lost while they work on one order before the order is quarantined (CRA-08).
+ */
 export const LOSSES_MAX = 5
 /**
- * A submission that was put back has a job that comes back by itself, within this; later that job
- * is gone.
+ * If a submission was put back, its own job runs again within this time; after that time the job is
+ * gone.
  */
 const PARKED_BY_JOB_MS = 60_000
 
@@ -23,15 +25,16 @@ const isParkedByItsJob = ({ attemptedAt, attemptEndedAt, cancel }: Order, nowMs:
   isWithin(nowMs, Date.parse(attemptEndedAt ?? ''), PARKED_BY_JOB_MS)
 
 /**
- * Fills race a replacement in the moments after it left; the owner of the connection would look
- * again only after some 20 seconds.
+ * A replacement is followed for this long: fills race it in the moments after it was sent, and the
+ * owner of the connection would look again only after some 20 seconds.
  */
 const FOLLOWED_MS = 10_000
 
 /**
- * Does whatever is due on an order (`hasPendingWork`), from its record alone. One pass, and a few
- * moments more for a replacement, so that its size is corrected as soon as its own job would have
- * done it: what is still due afterwards is asked for again by the connection's owner.
+ * Does the work that is due on an order (`hasPendingWork`), from its record alone. The job makes
+ * one pass, and a few moments more for a replacement, so that its size is corrected as soon as the
+ * replacement's own job would have corrected it. If work is still due afterwards, the owner of the
+ * connection enqueues the job again.
  */
 export async function resolveOrder(
   deps: OrderDeps,
@@ -54,8 +57,8 @@ export async function resolveOrder(
 }
 
 /**
- * It is followed from what the broker tells, as before; nothing is sent for it, and nobody forgets
- * it.
+ * The order is followed by the reports of the broker, as before; no request is sent for it, and its
+ * record is kept.
  */
 async function quarantine(deps: OrderDeps, order: Order): Promise<JobResult> {
   const { userId, connectionId, id: orderId } = order
@@ -68,8 +71,8 @@ async function quarantine(deps: OrderDeps, order: Order): Promise<JobResult> {
 }
 
 /**
- * The replacement that is under way, or the one that took place and left the order with a wrong
- * size.
+ * Continues the replacement that is under way, or the replacement that took place and left the
+ * order with a wrong size.
  */
 async function pursueFirst(deps: OrderDeps, order: Order, run: Run): Promise<JobResult> {
   const due = order.replaces[0] ?? missizedBy(order)

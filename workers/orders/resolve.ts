@@ -44,26 +44,27 @@ import { send } from './send.ts'
 import { nothingToClose, promised, sizedFor } from './sizing.ts'
 
 /**
- * Finds out what became of a claimed trade, from its record alone.
+ * Resolves the submission of a claimed trade, from its record alone.
  *
- *   nothing of it can be at the broker (parked) --> send it, unless it has become too late
- *   a request may be under way                  --> wait for its end
- *   a request may have arrived                  --> look its id up --> found: adopt
- *                                                   --> absent, fresh: send again under the same id
- *                                                   --> absent, not fresh: keep looking; never send
+ *   no request can have arrived (parked)  --> send it, unless it has become too late
+ *   a request may be under way            --> wait for its end
+ *   a request may have arrived            --> look its id up --> found: adopt
+ *                                                 --> absent, fresh: send again under the same id
+ *                                                 --> absent, not fresh: keep looking; never send
  *                          --> absent from a complete list, a quarter of an hour after: close it
  *
- * The broker's ids stay taken, so that sending again can only meet the first request; but whether
- * they stay taken for ever is not known, and so an order is sent again only while it is fresh
- * (SUB-04, SUB-05).
+ * The broker's ids stay taken, so that an order that is sent again only collides with the first
+ * request. But it is not known whether ids stay taken for ever, so an order is sent again only
+ * while it is fresh (SUB-04, SUB-05).
  */
 
 const UNDER_WAY_MS = 1_000
-/** Pause between look-ups of an order that is not sent any more. */
+/** Pause between look-ups of an order that is not sent again. */
 const LOOK_AGAIN_MS = 30_000
 
 /**
- * @param size asked before a parked order is sent, for one that is sized by the broker's own figure
+ * @param size sizes a parked close by the broker's own figure before it is sent; `null`: the order
+ *   keeps its size
  */
 export async function resumeSubmission(
   deps: OrderDeps,
@@ -109,8 +110,8 @@ export async function resumeSubmission(
 const UNVERIFIED_MS = 2_000
 
 /**
- * The broker cannot be asked. What was never sent, as far as the record is believed, may end all
- * the same.
+ * The broker cannot be asked. If the record shows that no request was sent, and the store has lost
+ * no writes, the order may end all the same.
  */
 async function parkUnverified(
   deps: OrderDeps,
@@ -155,10 +156,16 @@ const noteUnknown = (deps: OrderDeps, order: Order) =>
     at: isoTime(deps.clock.now()),
   })
 
-/** What a close is sized at now, or why there is nothing left of it. @throws {BrokerError} */
+/**
+ * The quantity of a close by the current position, or the reason why no quantity is left. @throws
+ * {BrokerError}
+ */
 export type Size = (broker: Broker) => Promise<Readonly<{ quantity: Decimal }> | OrderDenial>
 
-/** Why an order of which nothing was sent must not be sent any more. */
+/**
+ * The reason why an order of which no request was sent must not be sent any more; `null`: there is
+ * none.
+ */
 async function latenessOf(
   deps: OrderDeps,
   order: Order,
@@ -173,9 +180,9 @@ async function latenessOf(
 }
 
 /**
- * Ends an order of which nothing is at the broker, after that has been looked at as well, unless
- * another run has begun to send it: by the cancel that waits for it, else as it was refused before,
- * else by `denial`.
+ * Ends an order of which no request is at the broker, unless another run has begun to send it. The
+ * callers have asked the broker, if that was possible. The first that exists decides the outcome:
+ * the cancel that waits for the order, the recorded refusal in doubt, `denial`.
  */
 async function closeUnsent(
   deps: OrderDeps,
@@ -194,10 +201,10 @@ async function closeUnsent(
 }
 
 /**
- * Claims the trade anew and sends it, unless something has happened to it in the meantime. It is
- * judged as if it were new; only what may be at the broker already keeps its size.
- * @param quantity what a close is sized at now; `null`: as it was
- * @returns a denial: it may not be sent, and whether it was before is not known from this
+ * Claims the trade anew and sends its order, unless the trade has changed in the meantime. The
+ * order is judged like a new order; only an order that may be at the broker already keeps its size.
+ * @param quantity the quantity of a close by the current position; `null`: unchanged
+ * @returns a denial: the order may not be sent; the denial proves nothing about earlier requests
  */
 async function resend(
   deps: OrderDeps,
@@ -226,7 +233,7 @@ async function resend(
 }
 
 type TakeFence = Extract<Fence, { kind: 'take' }>
-/** What is sent again, or why it is not. */
+/** The order as it is sent again; `denial`: the reason why it is not sent. */
 type Resent = Readonly<{
   fence: TakeFence
   updates: readonly OrderUpdate[]
@@ -257,7 +264,7 @@ async function resendOf(
   const denial = sized.denial ?? tooLarge ?? assess(newOrder(sized.intent), facts)
   const exposure = exposureOf(newOrder(sized.intent), facts)
   const by = deps.random.id(12)
-  // It was counted when it was claimed first.
+  // The order was counted when it was first claimed.
   const fence = {
     kind: 'take',
     tradeId,
@@ -270,8 +277,8 @@ async function resendOf(
     first: false,
   } as const
   const at = isoTime(facts.nowMs)
-  // What was sent before, and was not seen to fail, may have arrived: from here on no refusal
-  // proves anything.
+  // An earlier request that was not known to fail may have arrived: from here on a refusal proves
+  // nothing.
   const doubt: OrderUpdate[] = isParked ? [] : [{ type: 'outcome_unknown', at }]
   const anew = isClose && isParked ? sized.intent.quantity : null
   return {
@@ -322,7 +329,7 @@ async function afterReclaim(
   }
 }
 
-/** It is not sent any more: it turns up, or its absence is proved. */
+/** The order is not sent again: it turns up at the broker, or its absence is proved. */
 async function watch(deps: OrderDeps, order: Order, broker: Broker, run: Run): Promise<JobResult> {
   const nowMs = deps.clock.now()
   const at = isoTime(nowMs)

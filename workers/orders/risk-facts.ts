@@ -15,8 +15,8 @@ import type { Broker, MarketHours } from '../broker/index.ts'
 import { LatestPrices } from './prices.ts'
 
 /**
- * Gathers what an order is judged by, and no more: without limits, for what cannot reduce a
- * position nothing is read.
+ * Loads the facts by which an order is judged, and no others: without limits, an order that cannot
+ * reduce a position needs no read.
  *
  * @returns `stale`: the loaded slice has another version than the user's orders; load it again
  * @throws {HeldBackError} a price has to be looked up, and the request budget of the account is
@@ -28,7 +28,7 @@ export type LoadRiskFacts = (
   broker: Broker,
 ) => Promise<RiskFacts | 'stale'>
 
-/** A quote tells what an order would cost while it is not older than this. */
+/** A quote that is older than this does not price an order. */
 const QUOTE_AGE_MS_MAX = 15_000
 
 /** @param limitsOf of the user and of the connection, from memory */
@@ -61,13 +61,13 @@ export function createRiskFactsLoader(
 }
 
 function freshQuote(quote: Quote | undefined, nowMs: number): RiskQuote | null {
-  // A time that is yet to come is no proof either: some clock is wrong.
+  // A quote from the future proves no price either: a clock is wrong.
   if (quote === undefined || Math.abs(nowMs - Date.parse(quote.timestamp)) > QUOTE_AGE_MS_MAX)
     return null
   return riskQuoteOf(quote)
 }
 
-/** How an order that adds to a position is counted; `null`: nothing limits how many there are. */
+/** The limits that count an order which adds to a position; `null`: no limit counts it. */
 export function paceOf({ limits, nowMs }: RiskFacts): Pace | null {
   const pace = {
     day: tradingDayOf(nowMs),

@@ -16,34 +16,34 @@ import { adopt, adoptOrder, lookUpSubmission, NOT_RECORDED_MS, viewOf } from './
 import { EXPIRED, haltedBy, isPast, type OrderDenial, passesHalt } from './denials.ts'
 import type { OrderDeps, Submission } from './deps.ts'
 
-/** A trade in the hands of its sender: claimed, and as good as loaded. */
+/** A trade that this run has claimed, with the slice that the claim committed. */
 export type ClaimedSubmission = Readonly<{
   submission: Submission
   broker: Broker
   applied: Applied
   claim: string
   globalHalt: Halt | null
-  /** As it was judged with the claim. */
+  /** The exposure as judged when the trade was claimed. */
   exposure: Exposure
 }>
 
 /** An unknown outcome is looked up after this. */
 const LOOK_UP_MS = 500
 /**
- * A refusal, ours or the broker's, that proves nothing, since an earlier request may have arrived:
- * each further try costs requests.
+ * Pause after a refusal, ours or the broker's, that proves nothing because an earlier request may
+ * have arrived. The pause is long because each further try costs requests.
  */
 const REFUSED_AGAIN_MS = 10_000
 /**
- * A close that the broker refuses for its quantity reads the position again after this (POS-07).
+ * If the broker refuses a close for its quantity, the position is read again after this (POS-07).
  */
 const SIZE_AGAIN_MS = 1_000
-/** A rate limit that does not say until when. */
+/** Pause after a rate limit that does not name its end. */
 const RATE_LIMITED_MS = 5_000
 
 /**
- * One request to place the order, and what came of it. Everything that forbids it is looked at once
- * more, right before.
+ * Sends one request to place the order, and records its outcome. The job's lock, the global halt
+ * and the deadline are checked once more, right before.
  */
 export async function send(
   deps: OrderDeps,
@@ -60,7 +60,8 @@ export async function send(
   if (denial !== null) return denyClaimed(deps, claimed, denial, run)
   const outcome = await broker.submit({ intent, clientOrderId, isClose, isBudgeted: true })
   await deps.boundaries.reached('submit.answered')
-  // An accepted order is told by its event; a line for each would cost more than the event.
+  // Clients are sent an event for each accepted order; an info line for each order would cost more
+  // than the event.
   deps.log[outcome.kind === 'accepted' ? 'debug' : 'info'](
     { clientOrderId, outcome: outcome.kind },
     'submit.answered',
@@ -70,7 +71,7 @@ export async function send(
   return result
 }
 
-/** Ends the trade unsent, where that is sure. */
+/** Ends the trade unsent, if no request of it can have arrived. */
 async function denyClaimed(
   deps: OrderDeps,
   claimed: ClaimedSubmission,
@@ -78,28 +79,30 @@ async function denyClaimed(
   run: Run,
 ): Promise<JobResult> {
   const { order } = claimed.applied.slice
-  // An earlier request may have arrived: then nothing is proved by not sending another.
+  // An earlier request may have arrived: then this denial proves nothing.
   if (order === null || order.unknownSince !== null)
     return remainUnknown(deps, claimed, denial.message)
-  // It may have as well where the store lost the record of it (RDQ-04): the broker knows.
+  // If the store may have lost the record of an earlier request (RDQ-04), the broker is asked for
+  // the order.
   const seen = deps.mayHaveLostWrites() ? await lookUpSubmission(order, claimed.broker) : null
   if (seen?.kind === 'found')
     return adoptOrder(deps, order, seen.order, { broker: claimed.broker, run })
   const at = isoTime(deps.clock.now())
   if (seen?.kind === 'failed') {
-    // Not as one of which nothing was sent: whoever takes it up looks for it before anything else.
+    // The order must not look as if no request was sent: its next run has to look it up at the
+    // broker before anything else.
     await write(deps, claimed, { type: 'outcome_unknown', at })
     return seen.result
   }
-  // What the broker does not show proves nothing of a job that ran before.
+  // If the job ran before, absence at the broker proves nothing.
   if (seen !== null && run.isRepeat !== false) return remainUnknown(deps, claimed, denial.message)
   return endRefused(deps, claimed, { type: 'denied', ...denial, at })
 }
 
 /**
- * Ends the trade as refused. So shortly after a loss, an earlier request may be on its way, or not
- * be shown yet (RDQ-04): then the order is looked up once more when that is over, by whoever takes
- * it up.
+ * Ends the trade as refused. Just after a loss, an earlier request may be under way, or its order
+ * may not be shown yet (RDQ-04): then the refusal is recorded as doubted, and the order is looked
+ * up once more when such a request is over.
  */
 async function endRefused(
   deps: OrderDeps,
@@ -117,7 +120,10 @@ async function endRefused(
     : DONE
 }
 
-/** @param why no further request was made or taken, which says nothing of an earlier one */
+/**
+ * @param why the reason why no further request was made or accepted; this reason proves nothing
+ *   about an earlier request
+ */
 async function remainUnknown(
   deps: OrderDeps,
   claimed: ClaimedSubmission,
@@ -142,7 +148,7 @@ async function record(
     case 'duplicate':
       return adoptDuplicate(deps, claimed, run)
     case 'refused': {
-      // A refusal of this request says nothing of an earlier one that may have arrived.
+      // A refusal of this request proves nothing about an earlier request that may have arrived.
       if (order?.unknownSince != null)
         return remainUnknown(deps, claimed, `refused now (${outcome.message})`)
       const { code, brokerCode, message } = outcome
@@ -170,9 +176,9 @@ async function record(
 }
 
 /**
- * The broker refused the request. Where the store may have lost an earlier one (RDQ-04), that one
- * may have been accepted: the broker is asked; and what it does not show proves nothing of a job
- * that ran before.
+ * The broker refused the request. If the store may have lost the record of an earlier request
+ * (RDQ-04), that earlier request may have been accepted: the broker is asked for the order. If the
+ * job ran before, absence at the broker proves nothing.
  */
 async function refuse(
   deps: OrderDeps,
@@ -192,7 +198,10 @@ async function refuse(
   return endRefused(deps, claimed, refused)
 }
 
-/** The order is ours, however the answer tells it. It is done only once the record shows it. */
+/**
+ * The order is ours, even if its terms in the answer differ. The job is done only once the record
+ * shows the order.
+ */
 async function recordAccepted(
   deps: OrderDeps,
   claimed: ClaimedSubmission,
@@ -209,7 +218,7 @@ async function recordAccepted(
   )
 }
 
-/** The id is taken: an earlier request was accepted, or somebody else has our id. */
+/** The client order id is taken: an earlier request was accepted, or a foreign order has our id. */
 async function adoptDuplicate(
   deps: OrderDeps,
   claimed: ClaimedSubmission,
@@ -221,7 +230,8 @@ async function adoptDuplicate(
 }
 
 /**
- * Nothing is loaded again: what the claim wrote is what there is, unless somebody was faster.
+ * Applies the update to the slice that the claim committed, without loading it; if another commit
+ * came first, the slice is loaded.
  * @throws {FencedError} the claim does not hold any more, or is gone together with the record
  */
 async function write(

@@ -30,8 +30,8 @@ export const stepOf = ({ leg, replacement }: ReplaceRequest): string =>
   `${LEGS.indexOf(leg)}.${replacement}`
 
 /**
- * Brings to its outcome what was sent, as far as the broker shows one. For whoever needs the whole
- * chain.
+ * Brings a replacement that was sent to its outcome, as far as the broker shows one. For callers
+ * that need the whole chain.
  * @throws {BrokerError}
  */
 export async function settleReplace(deps: OrderDeps, order: Order, broker: Broker): Promise<Order> {
@@ -41,15 +41,16 @@ export async function settleReplace(deps: OrderDeps, order: Order, broker: Broke
   const old = predecessorOf(followed, request)
   const isLost =
     placementOf(followed, request) === undefined && !isSince(deps, request.sentAt, REQUEST_MS_MAX)
-  // The old one is canceled and not replaced, and the new one never came: there will be none.
+  // The old order is canceled and not replaced, and the new order never came: there will be no new
+  // order.
   if (!isLost || old?.final == null || old.final.status === 'replaced') return followed
   const ended = endedUpdate(deps, request, 'refused', 'The broker did not take the replacement')
   return (await applyUpdate(deps.writer, factsOf(followed), ended)).slice.order ?? followed
 }
 
 /**
- * Reads the new order, and the old one, into the record, unless they have shown themselves; ends
- * what came to nothing.
+ * Reads the new order and the old order into the record, unless the record shows them already. If
+ * the new order ended without replacing the old order, the replacement ends as refused.
  */
 export async function follow(
   deps: OrderDeps,

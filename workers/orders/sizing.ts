@@ -3,14 +3,14 @@ import type { OrderDenial } from './denials.ts'
 import type { Submission } from './deps.ts'
 
 /**
- * An order as it is to be sent; `denial`: nothing is left of it. `waits`: orders that are being
- * canceled leave more of it.
+ * An order as it is to be sent. `denial`: no quantity is left. `waits`: more is left once the
+ * orders that are being canceled have ended.
  */
 export type Sized = Readonly<{ intent: OrderIntent; denial: OrderDenial | null; waits: boolean }>
 
 /**
- * A close takes no more than what nothing else closes already, by the version that it is sent from:
- * so that two closes at once do not open the other side. Any other order stays as it was asked for.
+ * A close takes at most the quantity that no other order closes already, at the version from which
+ * it is sent: so two closes at once do not open the other side. Any other order keeps its quantity.
  */
 export function sizedFor(
   { intent, isClose }: Pick<Submission, 'intent' | 'isClose'>,

@@ -55,16 +55,18 @@ import { sizedFor } from './sizing.ts'
  *     |        denied: halted, a limit, too late, canceled already           |        |
  *     there already --> see resolve.ts  <------------------------------------+--------+
  *
- * One round trip loads what is not remembered, one commit claims, one commit records the answer.
- * Kept true: nothing is sent before the claim is written, nor by anybody but the holder of the
- * latest claim; the client order id is a function of user and trade, so that even two POSTs make
- * one order; only the broker's definitive answer rejects (P1, P2).
+ * If the cache does not hold the trade's slice, one round trip loads it. One commit claims, one
+ * commit records the answer.
+ * Invariant:
+ * - A request is sent only after its claim is written, and only by the holder of the latest claim.
+ * - The client order id is a function of user and trade, so that even two POSTs make one order.
+ * - Only the broker's definitive answer rejects (P1, P2).
  */
 
-/** A submission that finds another run at work looks again after this. */
+/** If another run has claimed the trade, a submission runs again after this. */
 const IN_HAND_MS = 1_000
 /**
- * Pause before a submission looks again whether the account has been read, or its credentials
+ * Pause before a submission checks again whether the account has been read, or its credentials
  * verified.
  */
 const NOT_READY_MS = 500
@@ -76,7 +78,7 @@ export async function submitOrder(
   run: Run,
 ): Promise<JobResult> {
   const result = await carryOut(deps, intent, run)
-  // What never came back has never been parked.
+  // Only a job that ran before can have been parked by an earlier run.
   if (result.kind === 'done' && run.isRepeat !== false)
     await deps.parked.clear(intent.userId, intent.tradeId)
   return result
@@ -92,7 +94,7 @@ async function carryOut(deps: OrderDeps, intent: OrderIntent, run: Run): Promise
   }
   const { userId, connectionId, tradeId: orderId, symbol } = intent
   const opening = deps.brokers.recall(intent)
-  opening.catch(() => {}) // whoever needs it hears of it below
+  opening.catch(() => {}) // `submitNew` awaits it and handles its error
   const cache = deps.writer.cache.slice({ userId, orderId, connectionId, symbol }, true)
   if (cache !== null) return submitNew(deps, submission, cache, run, opening)
   const loaded = await loadTrade(deps, intent)
@@ -102,7 +104,7 @@ async function carryOut(deps: OrderDeps, intent: OrderIntent, run: Run): Promise
     : handleExisting(deps, submission, order, run)
 }
 
-/** The trade is there already: a repeat, or a run before this one that did not come to its end. */
+/** The trade has a record: the job is a repeat, or an earlier run of the job did not finish. */
 export async function handleExisting(
   deps: OrderDeps,
   { hash }: Submission,
@@ -116,8 +118,8 @@ export async function handleExisting(
 }
 
 /**
- * Claims a trade that nobody has seen before, and sends it.
- * @param opening the connection's broker, where it was asked for already
+ * Claims a trade that has no record yet, and sends its order.
+ * @param opening the connection's broker, if the caller has already asked for it
  */
 export async function submitNew(
   deps: OrderDeps,
@@ -144,9 +146,11 @@ export async function submitNew(
 }
 
 /**
- * Refuses a trade whose connection is gone. An earlier run may have sent it, and its record may be
- * lost: nobody can look it up any more, and nothing proves a rejection. Of a store that lost
- * everything, no job is known to be the first of its trade either.
+ * Refuses a trade whose connection is gone. If the store may have lost writes, an earlier run may
+ * have sent the order and its record may be lost. Without its connection the order cannot be looked
+ * up, so no rejection is proved: the trade is only logged. If the store lost everything, this holds
+ * even for a job that never ran before, because an earlier job of the same trade may be lost as
+ * well.
  */
 export async function denyGone(
   deps: OrderDeps,
@@ -163,9 +167,11 @@ export async function denyGone(
 }
 
 /**
- * A store that lost its last writes may know nothing of a trade that is at the broker (RDQ-04).
- * Sending it again can only meet it; but before it is told as ended unsent, it is looked up.
- * @param isAbsent there is no such order at the broker, as far as that has to be known
+ * Claims the trade and sends its order. A store that lost its last writes may hold no record of an
+ * order that is at the broker (RDQ-04). Sending that order again is harmless: the broker refuses a
+ * client order id that is taken. But before such a trade ends unsent, its order is looked up.
+ * @param isAbsent true if the broker has no such order, or if no look-up is needed because the
+ *   store has lost no writes
  */
 async function claimAndSend(
   deps: OrderDeps,
@@ -193,10 +199,10 @@ async function claimAndSend(
 }
 
 /**
- * Looks for a trade whose record the store may have lost (RDQ-04). What the broker does not show
- * proves nothing while an earlier request may be on its way: one that an earlier run made, or, just
- * after a loss, that came of another job. It is looked up once more when that is over, and not in
- * between: many orders may wait, and each look-up is a request.
+ * Looks for the order of a trade whose record the store may have lost (RDQ-04). Absence at the
+ * broker proves nothing while an earlier request may be under way: a request of an earlier run, or,
+ * just after a loss, a request of another job. The order is looked up once more when such a request
+ * is over, and not in between: many orders may wait, and each look-up is a request.
  * @returns `null`: there is no such order at the broker
  */
 export async function findUntilAbsent(
@@ -264,11 +270,11 @@ async function afterClaim(
 }
 
 /**
- * Parked: nothing is written but a note that shows it, and a cancel ends it. Nor does it end while
- * the store may have lost what it knew of the trade: the claim after the wait asks the broker. Of
- * what was lost longer ago nobody knows any more that it was: so the broker is asked before the end
- * as well.
- * @param broker where it can be asked
+ * Parks the order: only a note that shows the order is written, and a cancel ends the wait. While
+ * the store may have lost writes, a parked order does not end: its claim after the wait asks the
+ * broker. A loss that is longer ago is not noticed any more, so the broker is asked before a parked
+ * order ends, too.
+ * @param broker `null`: the broker cannot be asked
  */
 async function wait(
   deps: OrderDeps,
@@ -289,7 +295,7 @@ async function wait(
     broker === null
       ? null
       : await findLost(deps, claimedUpdate(submission, isoTime(nowMs)), broker, run)
-  // Nobody but the job knows of the trade: it must not use up its tries.
+  // Only the job holds the trade, so a failed look-up must not use up the tries of the job.
   if (found?.kind === 'again') return again(found.delayMs ?? NOT_READY_MS, found.why)
   return (
     found ??
@@ -320,11 +326,15 @@ async function withdraw(deps: OrderDeps, submission: Submission): Promise<JobRes
 }
 
 /**
- * The claim. Whatever counts orders, or sums what they may still do, holds against what is there in
- * the very step that adds one. Left without an order: the trade would end unsent, and whether it is
- * at the broker has to be known first. `unread`: positions and cash start from a first reading of
- * the account; an order that executed before it would be booked twice. `freeing`: an order that
- * leaves more to close is being canceled, and there is time to wait for it.
+ * The claim. A limit that counts orders, or sums their remaining exposure, is checked against the
+ * very version on top of which the claim is committed.
+ * Results without a claim:
+ * - `left` without an order: the trade would end unsent, so its order has to be looked up at the
+ *   broker first.
+ * - `unread`: positions and cash start from a first reading of the account; an order that executed
+ *   before that reading would be booked twice.
+ * - `freeing`: an order is being canceled whose end leaves more to close, and there is time to wait
+ *   for it.
  */
 async function claim(
   deps: OrderDeps,
@@ -353,7 +363,7 @@ async function claim(
   return { taken, ...judgedOf(submission, found.first) }
 }
 
-/** A claim, and what it was decided to send. */
+/** The result of a claim, and the submission and exposure that were decided with it. */
 type Claimed = Readonly<{ taken: ClaimResult; submission: Submission; exposure: Exposure }>
 type FirstClaim = Readonly<{
   fence: TakeFence
@@ -378,7 +388,8 @@ function firstClaim(
   const at = isoTime(facts.nowMs)
   const by = deps.random.id(12)
   const request = loaded.cancelMark
-  // A mark was loaded, and with it what there is of the trade.
+  // `first` would make any record or cancel mark of the trade a conflict. A mark was loaded
+  // together with the rest of the trade, so the version is enough.
   const taking = {
     kind: 'take',
     tradeId,
@@ -424,8 +435,9 @@ const claimedUpdate = (
 })
 
 /**
- * Refuses what was never sent. The claim and its denial are one step. Loaded anew, with the
- * archive: a repeat of what ended on an earlier day is not refused, it is done (RDQ-03).
+ * Refuses a trade of which no request was sent. The claim and its denial are one commit. The trade
+ * is loaded anew, with the archive: a repeat of a trade that ended on an earlier day is not
+ * refused, but done (RDQ-03).
  * @throws {TradeConflictError}
  */
 export async function denyOrder(

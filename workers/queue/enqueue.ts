@@ -11,9 +11,9 @@ import {
 } from '#contract'
 import type { Logger } from '#runtime'
 
-/** Asks for further work in a job of its own. Asking twice for the same is asking once. */
+/** Enqueues further work as a job of its own. The same work enqueued twice is one job. */
 export interface JobQueue {
-  /** To find out what became of a trade, and to do what is due on it. */
+  /** Resolves the submission of a trade, and does the other work that is due on the trade. */
   resolve(trade: ResolveOrder): Promise<void>
   cancel(command: CancelCommand): Promise<void>
   close(command: CloseCommand): Promise<void>
@@ -40,8 +40,8 @@ export function createJobQueue(redis: Redis, log: Logger): JobQueue & AsyncDispo
   }
   return {
     async resolve(trade) {
-      // Gone as soon as it has run, so that the same trade can be asked for again; what is left
-      // undone is asked for again anyway.
+      // The job is removed as soon as it has run, so that the same trade can be enqueued again.
+      // Work that the job leaves undone is enqueued again later.
       const options = {
         jobId: resolveJobId(trade.userId, trade.tradeId),
         removeOnComplete: true,

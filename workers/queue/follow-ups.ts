@@ -2,24 +2,24 @@ import type { Excess } from '#domain'
 import type { ConnectionRef } from '#store'
 
 /**
- * Work that what was learnt of an order makes necessary. It is enqueued, and done by whoever takes
- * orders to the broker.
+ * Follow-up work that a report about an order makes necessary. The work is enqueued, and done by a
+ * worker with the role `orders`.
  */
 export interface FollowUps {
   /**
-   * Brings an order of ours to what its record asks for: finds out what became of its submission,
-   * repeats a cancel, cancels what came to life after it was closed. Asked for again while it is
-   * under way, it is done once.
+   * Brings an order of ours to the state that its record asks for: resolves its submission, repeats
+   * a cancel, cancels an order that came to life after it was closed. If the same work is requested
+   * while it waits or runs, it is done once.
    */
   resolve(ref: ConnectionRef, tradeId: string): Promise<void>
   /**
-   * Cancels what is left of an order of ours, exits included, in the system's name. The same cause
-   * again is the same command.
+   * Cancels the rest of an order of ours, exits included, in the system's name. The same cause
+   * again makes the same command.
    */
   cancel(ref: ConnectionRef, tradeId: string, cause: CancelCause): Promise<void>
   /**
-   * Closes what an order of ours was over-exited by, no more of it than there is by then. Asked for
-   * again, it is the same trade.
+   * Closes the excess that the exits of an order of ours executed beyond its entry, and at most the
+   * position that is left by then. If it is requested again, it is the same trade.
    */
   flatten(ref: ConnectionRef, tradeId: string, excess: Excess): Promise<void>
 }

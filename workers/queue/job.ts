@@ -1,8 +1,8 @@
 import { FillcastError } from '#runtime'
 
 /**
- * What becomes of a job. `again`: it must run again, `delayMs` null: by the queue's own backoff, as
- * a failed try.
+ * The result of one run of a job. `again`: the job must run again after `delayMs`; `delayMs` null:
+ * after the queue's own backoff, as a failed try.
  */
 export type JobResult = Readonly<
   { kind: 'done' } | { kind: 'again'; delayMs: number | null; why: string }
@@ -15,28 +15,36 @@ export const again = (delayMs: number | null, why: string): JobResult => ({
   why,
 })
 
-/** Why a job waits that found no connection in a store that may have lost it. */
+/**
+ * The reason of a job that waits because its connection is missing from a store that may have lost
+ * it.
+ */
 export const STORE_LOST = 'the store may have lost the connection'
 
 /** One run of a job. */
 export type Run = Readonly<{
   /** When the job was queued, in ms since 1970. */
   queuedAtMs: number
-  /** How often a worker was lost with it; counted by the queue before it is delivered again. */
+  /**
+   * How many workers were lost while they ran the job; the queue counts a loss before it delivers
+   * the job again.
+   */
   losses: number
-  /** Whether it has run before, as far as the queue knows; absent: it may have. */
+  /**
+   * True if the job has run before, as far as the queue knows; absent: the job may have run before.
+   */
   isRepeat?: boolean
   /**
-   * Asked right before everything that changes something at the broker: once the queue may have
-   * given the job to somebody else, nothing more leaves this process (RDQ-01).
+   * Called right before every request that changes something at the broker: once the queue may have
+   * given the job to another worker, no more requests leave this process (RDQ-01).
    * @throws {LockLostError}
    */
   assertHeld(): void
 }>
 
 /**
- * The job may be another worker's by now. What is written so far stands; whoever has the job goes
- * on from there.
+ * The queue may have given the job to another worker. The writes so far stay, and the other worker
+ * goes on from them.
  */
 export class LockLostError extends FillcastError<'LOCK_LOST'> {
   constructor() {

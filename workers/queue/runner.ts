@@ -7,50 +7,53 @@ import { type JobResult, LockLostError, type Run } from './job.ts'
 
 /** Jobs that one worker runs at once, per queue: they wait for the broker most of the time. */
 export const JOBS_AT_ONCE_MAX = 50
-/** Longer than any broker call; what is not renewed for this long is given to another worker. */
+/**
+ * Longer than any broker call. If the lock of a job is not renewed for this long, the job is given
+ * to another worker.
+ */
 export const LOCK_MS = 15_000
 /**
- * Within this much of its end a lock counts as lost: a request must be at the broker before
- * somebody else starts.
+ * A lock counts as lost this long before its end: a request must be at the broker before another
+ * worker starts the job.
  */
 const LOCK_MARGIN_MS = 1_000
 /**
- * A job whose worker died is run again this often before the queue gives it up; the trade itself is
- * never given up.
+ * A job whose worker died is run again this often before the queue gives the job up; the trade
+ * itself is never given up.
  */
 const STALLED_MAX = 10
 
-/** Delayed jobs whose reason is remembered for the log. */
+/** Delayed jobs whose last reason is kept for the log. */
 const WHYS_MAX = 10_000
 
-/** What working on a queue needs. */
+/** The dependencies of a queue worker. */
 export type QueueDeps = Readonly<{
   redis: Redis
-  /** The machine's own: BullMQ tells by it when a delayed job is due. */
+  /** The machine's own clock: BullMQ decides by it when a delayed job is due. */
   clock: Clock
   log: Logger
   /** Default: `LOCK_MS`. */
   lockMs?: number
 }>
 
-/** Takes a job's payload and says what becomes of the job. */
+/** Runs a job on its payload, and returns the result of the run. */
 export type Handler = (name: string, data: unknown, run: Run) => Promise<JobResult>
 
 /**
- * A BullMQ worker around a handler: delays and retries as the handler asks, and fails for good what
- * can never succeed. The lock is no safety device (RDQ-01): it only tells a run that it may not be
- * the only one any more.
+ * A BullMQ worker around a handler. A job is delayed and retried as the handler asks; a job that
+ * can never succeed fails for good. The lock is no safety device (RDQ-01): its loss only shows a
+ * run that another run may be under way.
  */
 export function startQueueWorker(queue: QueueName, handle: Handler, deps: QueueDeps): Worker {
   const { redis, clock, log, lockMs = LOCK_MS } = deps
   const { name, prefix } = queues[queue]
   let renewedAtMs = Number.NEGATIVE_INFINITY
-  /** Why jobs were last delayed, by id. */
+  /** The last reason of each delayed job, by job id. */
   const waiting = new Map<string, string>()
   const process = async (job: Job, token?: string, signal?: AbortSignal): Promise<void> => {
     const startedAtMs = clock.monotonicMs()
-    // Renewals are for all jobs in hand at once, and hold from when they were asked for, at most
-    // half a lock ago.
+    // A renewal counts for all jobs in hand: BullMQ leaves out only jobs whose lock was renewed
+    // less than half a lock before.
     const run: Run = {
       queuedAtMs: job.timestamp,
       losses: job.stalledCounter,
@@ -66,7 +69,7 @@ export function startQueueWorker(queue: QueueName, handle: Handler, deps: QueueD
       return
     }
     if (result.delayMs === null) throw new Error(result.why)
-    // A parked job comes back twice a second: one line for each change of the reason.
+    // A parked job comes back twice a second: its reason is logged only when the reason changes.
     if (waiting.get(job.id ?? '') !== result.why)
       log.info({ jobId: job.id, delayMs: result.delayMs, why: result.why }, 'job.delayed')
     putNewest(waiting, job.id ?? '', result.why, WHYS_MAX)
@@ -88,8 +91,8 @@ export function startQueueWorker(queue: QueueName, handle: Handler, deps: QueueD
     for (const jobId of jobIds) worker.cancelJob(jobId, 'lock lost')
   })
   worker.on('failed', (job, error) => {
-    // A job that brought its worker down time and again is set aside; what it may have placed is
-    // resolved from the record (CRA-08).
+    // The queue gives up a job that lost its worker more than `STALLED_MAX` times. An order that
+    // the job may have placed is resolved from the record (CRA-08).
     const isPoison = job !== undefined && job.stalledCounter > STALLED_MAX
     const fields = { queue, jobId: job?.id, why: error.message }
     if (isPoison) log.error(fields, 'job.set_aside')
@@ -98,7 +101,10 @@ export function startQueueWorker(queue: QueueName, handle: Handler, deps: QueueD
   return worker
 }
 
-/** Reads a payload, or fails its job for good in the producer's own words. */
+/**
+ * Reads a payload, or fails its job for good with the messages that a producer gets for such a
+ * payload.
+ */
 export function readPayload<Schema extends z.ZodType>(
   schema: Schema,
   data: unknown,

@@ -4,23 +4,25 @@ import type { QueueName } from '#contract'
 import { type Handler, JOBS_AT_ONCE_MAX, type QueueDeps, startQueueWorker } from './runner.ts'
 
 /**
- * Keeps a queue being worked on. A BullMQ worker whose blocking connection never came back says
- * that it runs, and takes nothing (RDQ-08): so what counts is that jobs move.
+ * Keeps a queue served. A BullMQ worker whose blocking connection never came back reports that it
+ * runs, and takes no jobs (RDQ-08): so the watchdog judges only whether jobs move.
  *
  *   moving --the same job is the oldest that waits, a place is free, and none was taken,
  *     `LOOKS_MAX` looks in a row--> rebuilt
- *   rebuilt --one that came after all others was taken--> moving
+ *   rebuilt --a job that came after all others was taken--> moving
  *   rebuilt --the same again--> given up: the process has to end, and another one to take its place
  *
- * A new worker takes what is there without waiting for anything; only the next job shows that it
- * can be woken. Kept true: jobs in hand go on in the worker that took them, whose locks are renewed
- * until they are done.
+ * A new worker takes the waiting jobs without waiting for a signal; only the next job shows that
+ * the worker can be woken.
+ * Invariant:
+ * - Jobs in hand go on in the worker that took them.
+ * - The locks of jobs in hand are renewed until the jobs are done.
  */
 export type QueueWatchdogDeps = QueueDeps &
   Readonly<{
     /**
-     * A connection of the watchdog's own, which fails rather than waits: through the worker's it
-     * would see nothing when that is silent.
+     * A connection of the watchdog's own, which fails rather than waits. If the worker's connection
+     * is silent, a look through that connection would get no answer.
      */
     watch: Redis
     queueMetrics: QueueMetrics
@@ -28,28 +30,28 @@ export type QueueWatchdogDeps = QueueDeps &
     lookEveryMs?: number
   }>
 
-/** Hears how a queue is worked on. */
+/** Called with the state of a queue. */
 export type QueueMetrics = Readonly<{
   stuck(queue: QueueName, isStuck: boolean): void
   rebuilt(queue: QueueName): void
   /**
-   * A queue that is paused gives no jobs out: cancels, say, do not leave. Told at start, and when
-   * it changes.
+   * A paused queue gives no jobs out: cancels, for example, do not leave. Called at start, and on
+   * each change.
    */
   paused(queue: QueueName, isPaused: boolean): void
-  /** Nothing helps: end the process. */
+  /** A rebuilt worker takes no jobs either: end the process. */
   givenUp(queue: QueueName): void
 }>
 
 const LOOK_EVERY_MS = 3_000
 /**
- * Looks, not time, so that a process that was stopped for a while does not blame its worker. Longer
- * than BullMQ's 10 s of waiting.
+ * The limit counts looks, not time, so that a process that was stopped for a while does not blame
+ * its worker. All looks together take longer than the 10 s for which BullMQ waits.
  */
 const LOOKS_MAX = 5
-/** What a worker without jobs may take to close. */
+/** The time that a worker without jobs may take to close. */
 const CLOSE_MS_MAX = 2_000
-/** BullMQ sorts delayed jobs by when they are due, in ms, times this. */
+/** BullMQ sorts delayed jobs by their due time in ms, multiplied by this. */
 const DELAYED_SCORE = 0x1000
 
 export class QueueWorker implements AsyncDisposable {
@@ -63,13 +65,16 @@ export class QueueWorker implements AsyncDisposable {
   #taken = 0
   #isLooking = false
   #isPaused = false
-  /** What had been taken when the worker was found stuck; `null`: it is not. */
+  /** The number of jobs taken when the worker was found stuck; `null`: the worker is not stuck. */
   #stuckAt: number | null = null
-  /** Of a rebuilt worker: what had been taken once nothing waited any more. */
+  /**
+   * Of a rebuilt worker: the number of jobs taken when no job waited any more; `null`: jobs still
+   * wait.
+   */
   #rebuilt: { takenAtRest: number | null } | null = null
   /**
-   * The oldest job that waits, what had been taken when it was first seen, and in how many looks it
-   * was there.
+   * The oldest waiting job, the number of jobs taken when that job was first found, and the number
+   * of looks that found it.
    */
   #oldest: { id: string; taken: number; looks: number } | null = null
 
@@ -90,14 +95,14 @@ export class QueueWorker implements AsyncDisposable {
     this.#stop = deps.clock.every(deps.lookEveryMs ?? LOOK_EVERY_MS, () => void this.#lookOnce())
   }
 
-  /** Why this process is no good for the queue now; `undefined`: it is. */
+  /** The reason why this process does not serve the queue now; `undefined`: it does. */
   get stuckBecause(): string | undefined {
     return this.#stuckAt !== null
       ? `jobs wait in ${this.#queue}, and this worker takes none`
       : undefined
   }
 
-  /** What people have to know of the queue, while it is no fault of this process. */
+  /** A state of the queue that operators have to know, but that is no fault of this process. */
   get remark(): string | undefined {
     return this.#isPaused
       ? `paused: the queue ${this.#queue} gives no jobs out; resume it on the dashboard`
@@ -115,7 +120,7 @@ export class QueueWorker implements AsyncDisposable {
   }
 
   async #lookOnce(): Promise<void> {
-    if (this.#isLooking) return // Redis is slow or away: that is somebody else's to tell
+    if (this.#isLooking) return // Redis is slow or away: `/readyz` reports its connections by itself
     this.#isLooking = true
     try {
       this.#look(await this.#readOldest())
@@ -176,8 +181,8 @@ export class QueueWorker implements AsyncDisposable {
   }
 
   /**
-   * Its jobs are waited for. A connection that does not come back is not: it would never even
-   * close.
+   * Waits for the jobs of the worker, but not for a connection that does not come back: such a
+   * connection would never even close.
    */
   async #close(worker: Worker): Promise<void> {
     const isIdle = this.#stuckAt !== null && this.#inHand === 0
@@ -197,7 +202,7 @@ export class QueueWorker implements AsyncDisposable {
     if (isPaused) return null
     const oldest = await watch.lindex(wait, -1)
     if (oldest !== null) return oldest
-    // Due, and not even moved to those that wait: that is a worker's work too.
+    // A due job that is still among the delayed jobs waits too: a worker has to move it.
     const [first, score] = await watch.zrange(delayed, 0, 0, 'WITHSCORES')
     return first !== undefined && Number(score) / DELAYED_SCORE < clock.now() ? first : null
   }

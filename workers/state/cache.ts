@@ -6,24 +6,29 @@ import type { CancelMark, LoadedSlice, SliceAddress } from '#store'
 export type Place = SliceAddress & Readonly<{ userId: string }>
 
 /**
- * What this process committed last of each user: as good as loaded, as long as nobody else writes.
- * It saves the reading before most commits.
+ * The slices that this process committed last, by user: as good as loaded while no other process
+ * writes. The cache saves the read before most commits.
  *
- *   nothing --committed--> doubted --a reading finds the same version--> held
- *   held --committed on top of it--> held
- *   held --a commit from it was refused, or a reading finds another--> doubted
+ *   empty   --a commit--> doubted
+ *   doubted --a read finds the same version--> held
+ *   doubted or held --a commit on top--> the same, with the new slice
+ *   doubted or held --a commit on another version--> doubted, with the new slice alone
+ *   doubted or held --a commit from this version was refused, or a read finds another--> empty
  *
- * Kept true: all that is held of a user belongs to one version of its state, and nothing that was
- * decided from it counts before a commit that names this version was accepted. So another worker, a
- * restart or a lost store costs a refused commit, never a wrong one; and whoever decides to write
- * nothing has to load first. An order that has ended is not held: little happens to it.
+ * Invariant:
+ * - All slices held of a user belong to one version of the user's state.
+ * - A decision from a held slice counts only after a commit that names this version was accepted.
+ *   So another worker, a restart or a lost store costs a refused commit, never a wrong commit.
+ * - A decision to write nothing re-reads the store before it returns.
+ *
+ * An order that has ended is not held, because few updates follow its end.
  */
 export class StateCache {
   readonly #users = new Map<string, Held>()
 
   /**
-   * What there is at an address, if all of it is held.
-   * @param first of a trade that nobody has seen yet: whether that is so, only its claim tells
+   * The slice at an address; `null`: part of the slice is not held.
+   * @param first the caller takes the trade for a new one; only the claim proves that it is
    *   (`first` of the fence)
    */
   slice({ userId, orderId, connectionId, symbol }: Place, first = false): LoadedSlice | null {
@@ -63,7 +68,10 @@ export class StateCache {
     else if (held !== undefined) this.#users.set(userId, nothing())
   }
 
-  /** A commit made a slice of one version into that of the next: all the rest is as it was. */
+  /**
+   * A commit turned one slice of the version `before` into the slice `now`: all other slices are
+   * unchanged.
+   */
   committed(userId: string, before: string, now: LoadedSlice): void {
     const { connectionId, symbol } = now.at
     const known = this.#users.get(userId)
@@ -84,7 +92,10 @@ export class StateCache {
     putNewest(this.#users, userId, held, USERS_MAX)
   }
 
-  /** A commit of this version was refused. Whatever this process has committed meanwhile stands. */
+  /**
+   * A commit of this version was refused. If this process has committed a newer version meanwhile,
+   * the newer slices stay.
+   */
   refused(userId: string, version: string): void {
     if (this.#users.get(userId)?.version === version) this.#users.set(userId, nothing())
   }
@@ -102,8 +113,8 @@ type Held = {
 }
 
 /**
- * What moved one account moves what the others have beside them; unless it is known by how much,
- * they are read again.
+ * A change of one account's cash also changes the sum that each other account has beside it. If the
+ * amount of the change is not known, those sums are dropped and read again.
  */
 function noteCash(
   { accounts, cashElsewhere }: Held,
@@ -132,8 +143,8 @@ const nothing = (): Held => ({
 const positionName = (connectionId: string, symbol: string): string => `${connectionId} ${symbol}`
 
 /**
- * Held at most, of each user but for the first; what was written longest ago is dropped, and loaded
- * when it is needed.
+ * Most entries held, per user except for `USERS_MAX`. The entry written longest ago is dropped, and
+ * loaded when it is needed.
  */
 const USERS_MAX = 2_000
 const TRADES_MAX = 32

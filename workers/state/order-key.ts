@@ -2,8 +2,8 @@ import { externalOrderId, type Order, readClientOrderId } from '#domain'
 import type { Write } from '#store'
 
 /**
- * What notes, with an order's record, which of its broker orders are named by neither their client
- * order id nor the record's id.
+ * Writes that store, with an order's record, a reference from each new broker order to the record.
+ * A broker order needs none if its client order id or the record's id names it.
  */
 export function refsOf(before: Order | null, { id: orderId, userId, placements }: Order): Write[] {
   const known = new Set(before?.placements.map((one) => one.brokerOrderId))

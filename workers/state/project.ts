@@ -19,11 +19,11 @@ import {
 } from '#domain'
 
 /**
- * What clients hear of a change: the contract's events, in the order of the changes. Pure. Orders
- * placed elsewhere change the portfolio and make no `trade.*` events.
+ * The events that clients are sent for changes, in the order of the changes. Pure. Orders placed
+ * elsewhere change the portfolio and make no `trade.*` events.
  * @param timestamp our time, ISO, in every event
- * @param cashElsewhere of the user's other accounts, at the state that the changes were made of;
- *   `null`: there is no other account
+ * @param cashElsewhere the cash of the user's other accounts, at the version that the changes were
+ *   made from; `null`: there is no other account
  */
 export function project(
   userId: string,
@@ -56,7 +56,7 @@ function eventsOf(stamp: Stamp, change: Change): LoggedEvent[] {
       return [closed(stamp, change.position, change.at)]
     case 'cash.changed':
       return [balanceChanged(stamp, change)]
-    case 'leg.executed': // an exit moves the portfolio; the trade it belongs to has had its ending
+    case 'leg.executed': // an exit moves the portfolio; the event of its trade's end was sent before
     case 'anomaly':
       return []
   }
@@ -258,7 +258,7 @@ const positionUpdated = ({ userId, timestamp }: Stamp, position: Position): Logg
   },
 })
 
-/** A close tells the whole life of the position since its opening or flip. */
+/** The event of a close covers the whole life of the position since its opening or flip. */
 const closed = ({ userId, timestamp }: Stamp, position: Position, at: string): LoggedEvent => ({
   event: 'portfolio.positionClosed',
   payload: {

@@ -29,26 +29,26 @@ import { refsOf } from './order-key.ts'
 import { project } from './project.ts'
 
 /**
- * The one way in which an update becomes state and events: load, reduce, project, commit; on a
- * clash, load again.
+ * The one way in which an update becomes state and events: load, reduce, project, commit; after a
+ * conflict, load again.
  */
 export type StateWriter = Readonly<{
   store: Store
   cache: StateCache
   clock: Clock
-  /** Hears of every change that was committed: metrics and the log of anomalies. */
+  /** Called with the changes of every commit: metrics and the log of anomalies. */
   onCommitted(userId: string, changes: readonly Change[]): void
 }>
 
-/** Where an update lands; `fence` proves that we may write there. */
+/** The records that an update writes to; `fence` proves the right to write there. */
 export type Target = Readonly<{ orderKey: OrderKey; symbol: string; fence: Fence }>
 
-/** What there is after an update; as good as loaded, so that the next one need not load. */
+/** The slice after an update, as good as loaded, so that the next update need not load it. */
 export type Applied = LoadedSlice & Readonly<{ changes: readonly Change[] }>
 
 /**
- * The lease or claim that proved our right to write is somebody else's now. Stop working on it;
- * whoever holds it goes on.
+ * Another worker holds the lease or the claim that proved our right to write. Stop working on the
+ * record; the other worker goes on.
  */
 export class FencedError extends FillcastError<'FENCED'> {
   constructor(what: string) {
@@ -56,7 +56,7 @@ export class FencedError extends FillcastError<'FENCED'> {
   }
 }
 
-/** Somebody else was faster this often in a row: a defect or an overload, never normal. */
+/** Other commits came first this often in a row: a defect or an overload, never normal. */
 export class ContentionError extends FillcastError<'CONTENTION'> {
   constructor(userId: string) {
     super(
@@ -67,16 +67,19 @@ export class ContentionError extends FillcastError<'CONTENTION'> {
 }
 
 /**
- * Commits that may find the version moved before giving up. Another commit is about 0.2 ms of
- * Redis.
+ * Commits that may conflict in a row before the writer gives up. Another commit takes Redis about
+ * 0.2 ms.
  */
 export const CONFLICTS_MAX = 100
 
 /**
- * Applies one update. Nothing is written when it says nothing new; nor, without a lease or a claim,
- * to an order that has left the hot state meanwhile: only the owner of its connection brings an
- * order back, and a connection that was removed has none (MUL-07).
- * @param known what is there, as far as the caller knows; when it has moved, it is loaded
+ * Applies one update. Two cases end without a commit:
+ * - The update changes no record and makes no event.
+ * - The order has left the hot state meanwhile, and the fence is neither a lease nor a claim: only
+ *   the owner of the order's connection brings an order back, and a removed connection has no owner
+ *   (MUL-07).
+ *
+ * @param known the slice as the caller knows it; if its version has moved, the slice is loaded
  * @throws {FencedError} the right to write was lost
  * @throws {ContentionError}
  */
@@ -90,9 +93,9 @@ export async function applyUpdate(
 }
 
 /**
- * As `applyUpdate`, for updates that depend on what is there: `decide` sees the loaded slice and
- * names the updates, applied as one step. It is asked again after a clash, and before nothing is
- * written for what is only remembered.
+ * As `applyUpdate`, for updates that depend on the slice: `decide` is given the loaded slice and
+ * returns the updates, which are applied as one step. `decide` is called again after a conflict. If
+ * a cached slice leads to no commit, the slice is loaded and `decide` is called once more.
  */
 export async function applyUpdates(
   writer: StateWriter,
@@ -121,7 +124,7 @@ export async function applyUpdates(
   })
 }
 
-/** Reads a slice, and what is remembered of the user is measured by it. */
+/** Reads a slice, and checks the cached state of the user against the version read. */
 export async function readOrder(
   { store, cache }: StateWriter,
   place: Place,
@@ -133,8 +136,8 @@ export async function readOrder(
 }
 
 /**
- * The record of a connection's account, as the store has it; `null`: it was never read, or is
- * forgotten.
+ * The stored record of a connection's account; `null`: the account was never read, or its record is
+ * gone.
  */
 export async function loadAccount(
   store: Store,
@@ -151,9 +154,10 @@ export async function loadAccount(
 const CONFLICT = Symbol('conflict')
 
 /**
- * Tries until nobody was faster. What has clashed once goes on in a line of its user's, one after
- * the other within this process, so that a crowd does not clash with itself: it is as long as what
- * the process works on at once.
+ * Retries until a commit finds no conflict. After its first conflict, an attempt waits in a queue
+ * of its user, which runs one attempt at a time within this process, so that many attempts do not
+ * conflict with each other. The queue is at most as long as the number of jobs that the process
+ * runs at once.
  */
 async function retryOnConflict<T>(
   store: Store,
@@ -171,7 +175,7 @@ async function retryOnConflict<T>(
   })
 }
 
-/** Of each store: the last in the line of each user. */
+/** Of each store: the last attempt in the queue of each user. */
 const lines = new WeakMap<Store, Map<string, Promise<unknown>>>()
 
 async function inLine<T>(store: Store, userId: string, piece: () => Promise<T>): Promise<T> {
@@ -186,26 +190,27 @@ async function inLine<T>(store: Store, userId: string, piece: () => Promise<T>):
   }
 }
 
-/** Takes a trade in order to send it, or takes leave to change what is at the broker. */
+/** Takes a trade to send its order, or takes leave to change an order at the broker. */
 type SendFence = Extract<Fence, { kind: 'take' | 'change' }>
 
 /**
- * What a commit is to be, by what was loaded. `stale`: what it was decided from is of another
- * version; it is decided anew.
+ * The commit that was decided from a loaded slice. `stale`: the facts of the decision belong to
+ * another version than the slice, so the decision is repeated. `null`: no commit.
  */
 export type Decision =
   Readonly<{ fence: SendFence; updates: readonly OrderUpdate[] }> | 'stale' | null
 
 export type ClaimResult =
   | Readonly<{ kind: 'taken'; applied: Applied; claim: string; globalHalt: Halt | null }>
-  /** There is nothing to take. */
+  /** `decide` returned `null`. */
   | Readonly<{ kind: 'left'; loaded: LoadedSlice }>
   | (TakeRefusal & Readonly<{ loaded: LoadedSlice }>)
 
 /**
- * Takes a trade in the step that applies the updates `decide` names; `null`: it is to be left
- * alone. Whatever forbids sending it is answered, and then nothing was written.
- * @param known what is there; when it has moved, it is loaded
+ * Takes a trade in the commit that applies the updates of `decide`; if `decide` returns `null`, the
+ * trade is left alone. If the store refuses the claim, the refusal is returned, and no record was
+ * written.
+ * @param known the loaded slice; if its version has moved, the slice is loaded again
  */
 export async function claimOrder(
   writer: StateWriter,
@@ -273,7 +278,10 @@ function stepOf(
 const returning = ({ isArchived, slice: { order } }: LoadedSlice): Order | null =>
   isArchived && order !== null && isOpenOrder(order) ? order : null
 
-/** Clients dropped the order with its connection, and no event tells the whole of an order. */
+/**
+ * Clients dropped the order with its connection, and no single event carries a whole order: a
+ * resync makes clients load the order again.
+ */
 const openAgain = (timestamp: string): LoggedEvent => ({
   event: 'state.resync',
   payload: { reason: 'An order from before its connection was removed is open', timestamp },
@@ -309,8 +317,8 @@ async function commitStep(
 }
 
 /**
- * A position that was not read looks like none: booked from it, an execution would begin another
- * one.
+ * A position that was not read looks like no position: an execution booked from such a slice would
+ * begin a second position.
  */
 const isOf = ({ at }: LoadedSlice, { orderId, connectionId, symbol }: Place): boolean =>
   at.orderId === orderId && at.connectionId === connectionId && at.symbol === symbol
@@ -325,7 +333,8 @@ const placeOf = ({ userId, connectionId, id: orderId }: OrderKey, symbol: string
 })
 
 /**
- * The records that differ, by content: reducing a repeat makes equal records, not the same ones.
+ * The records that differ, by content: reducing a repeated update makes records that are equal, but
+ * not identical.
  */
 function writesOf(connectionId: string, symbol: string, before: Slice, next: Slice): Write[] {
   const writes: Write[] = []
@@ -342,14 +351,15 @@ function writesOf(connectionId: string, symbol: string, before: Slice, next: Sli
 }
 
 /**
- * Words for a market order on its way. Once it was acknowledged, one after another says nothing
- * that anybody acts on; an order that rests may be replaced from `new` on.
+ * Statuses of a market order between its acceptance and its execution. Once the order was
+ * acknowledged, no reader needs a change from one of these statuses to the next. A resting order
+ * differs: it can be replaced from `new` on.
  */
 export const ON_ITS_WAY: ReadonlySet<BrokerStatus> = new Set(['accepted', 'pending_new', 'new'])
 
 /**
- * The order without them, so that they alone are no reason to write: that would be one commit more
- * for every order.
+ * The order without these statuses, so that they alone are no reason to write: such writes would
+ * cost one more commit for every order.
  */
 function withoutWaiting(order: Order | null): Order | null {
   if (order === null || order.orderType !== 'market' || !order.placements.some(isOnItsWay))
@@ -363,7 +373,7 @@ function withoutWaiting(order: Order | null): Order | null {
 const isOnItsWay = ({ agreed, working }: Placement): boolean =>
   agreed && working !== null && ON_ITS_WAY.has(working.status)
 
-/** Most records that differ do so in a plain field, and then nothing else is compared. */
+/** Most records that differ do so in a plain field; then no nested field is compared. */
 function differs<T extends object>(before: T | null, next: T | null): boolean {
   if (before === null || next === null || before === next) return before !== next
   const changed = (Object.keys({ ...before, ...next }) as (keyof T)[]).filter(
