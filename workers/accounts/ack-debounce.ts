@@ -27,9 +27,7 @@ export class AckDebounce {
     this.#release = release
   }
 
-  /**
-   * @returns true if the report is delayed; then the caller does not apply it
-   */
+  /** @returns true if the report is delayed; then the caller does not apply it */
   delays(report: BrokerReport): boolean {
     const { brokerOrderId } = report.order
     this.#delayed.delete(brokerOrderId)

@@ -9,8 +9,8 @@ import { ConnectionLease, type LeaseDeps } from './lease.ts'
  *   below the share -> the worker tries every free lease, every second
  *   at the share -> the worker tries free leases less often: the other workers may be unable to
  *     take them
- *   above the share, when a worker joins -> the worker gives up the excess and leaves it to the
- *     others for a while; if the excess comes back, it is offered again, less and less often
+ *   above the share, when a worker joins -> the worker gives up the excess and does not retake
+ *     it for a while; an excess that no worker takes is offered again, less and less often
  *
  * Invariant:
  * - A connection without an owner gets a new owner within `LEASE_TTL_MS` plus a few seconds,

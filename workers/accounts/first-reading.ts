@@ -26,9 +26,7 @@ export class FirstReading {
    */
   #committedAt: string | null = null
 
-  /**
-   * @param since the start of the listed period, unless a listing is under way
-   */
+  /** @param since the start of the listed period, unless a listing is under way */
   begin(since: string): string {
     if (this.#since === null) this.#since = since
     return this.#since

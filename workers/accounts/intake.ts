@@ -6,8 +6,8 @@
  *
  * Invariant:
  * - Updates leave in the order in which they came, without a gap.
- * - After an overflow, every update is dropped until `reopen`; a recovery reads their content from
- *   the broker (CON-09).
+ * - After an overflow, every update is dropped until `reopen`; a recovery reads the dropped content
+ *   from the broker (CON-09).
  */
 export class Intake<T> {
   #waiting: T[] = []
@@ -22,9 +22,7 @@ export class Intake<T> {
     return this.#waiting.length
   }
 
-  /**
-   * @returns `overflow` once per overflow: a recovery is due
-   */
+  /** @returns `overflow` once per overflow: a recovery is due */
   push(item: T): 'kept' | 'overflow' | 'dropped' {
     if (this.#isOverflown) return 'dropped'
     if (this.#waiting.length < this.#max) {

@@ -53,8 +53,8 @@ export type LeaseDeps = Readonly<{
 }>
 
 /**
- * A recovery takes less than this. If its worker is killed, its mark blocks other recoveries no
- * longer than this.
+ * A recovery takes less than this. If its worker is killed, the mark delays closes and new
+ * quantities no longer than this (FIL-06).
  */
 const RECOVERY_MARK_MS = 120_000
 /** After its owner is killed, a connection is free again within this time. */

@@ -37,9 +37,7 @@ export class OrderKeys {
     this.#deps = deps
   }
 
-  /**
-   * @throws {BrokerError} the broker could not be queried
-   */
+  /** @throws {BrokerError} the broker could not be queried */
   async of(report: BrokerOrder): Promise<FoundKey> {
     const before: BrokerOrder[] = []
     const orderKey = this.#openRecordOf(report)

@@ -229,9 +229,7 @@ export class Poller {
     })
   }
 
-  /**
-   * @returns the number of orders that changed
-   */
+  /** @returns the number of orders that changed */
   #applyUpdate(
     rows: readonly BrokerOrder[],
     isRecorded = (_: BrokerOrder) => true,

@@ -10,9 +10,7 @@ export class RateWindow {
     this.#perMinute = perMinute
   }
 
-  /**
-   * @returns true if a use is allowed now; an allowed use counts
-   */
+  /** @returns true if a use is allowed now; an allowed use counts */
   take(nowMs: number): boolean {
     this.#takenMs = this.#takenMs.filter((atMs) => atMs > nowMs - 60_000)
     if (this.#takenMs.length >= this.#perMinute) return false

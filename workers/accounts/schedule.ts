@@ -30,8 +30,8 @@ const IDLE_MS = 30_000
 /** The interval while no open order can execute. */
 const CLOSED_MS = 60_000
 /**
- * An order that was submitted or executed less than this ago is in flight: it may execute
- * immediately.
+ * An order that was submitted or executed less than this ago is in flight: its next execution may
+ * follow at once.
  */
 const HOT_MS = 30_000
 /**

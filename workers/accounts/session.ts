@@ -41,8 +41,8 @@ export type SessionDeps = Readonly<{
   context: AccountContext
   hours: MarketHours
   /**
-   * Marks in the store that a recovery runs. After a failed recovery the mark stays, because the
-   * next recovery follows (FIL-06).
+   * Marks in the store that a recovery runs: closes and new quantities wait for its end. After a
+   * failed recovery the mark stays, because the next recovery follows (FIL-06).
    */
   mark: Readonly<{ begin(): Promise<void>; end(): Promise<void> }>
   /** Requests a check of the connection, because the session had trouble with it. */
@@ -79,9 +79,7 @@ export class Session {
   #askAgainMs = -Infinity
   #isOver = false
 
-  /**
-   * @param isKnown the account was read before, by this worker or another
-   */
+  /** @param isKnown the account was read before, by this worker or another */
   constructor(deps: SessionDeps, isKnown: boolean) {
     this.#deps = deps
     this.#isKnown = isKnown

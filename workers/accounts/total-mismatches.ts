@@ -20,9 +20,7 @@ type Unsettled = Readonly<{ order: Order; brokerOrderId: string; total: BrokerTo
 export class TotalMismatches {
   readonly #totalMismatches = new Map<string, Readonly<{ mark: string; sinceMs: number }>>()
 
-  /**
-   * @param orders the recorded orders @param snapshots complete readings, by broker order id
-   */
+  /** @param orders the recorded orders @param snapshots complete readings, by broker order id */
   look(
     orders: readonly Order[],
     snapshots: Snapshots,

@@ -18,9 +18,7 @@ import { RequestScheduler } from './request-scheduler.ts'
 
 /** The request budget of one account, shared by all workers. */
 export type AccountBudget = Readonly<{
-  /**
-   * @returns 0: send the request; otherwise the ms to wait before the next try
-   */
+  /** @returns 0: send the request; otherwise the ms to wait before the next try */
   take(kind: RequestKind): Promise<number>
   /** Blocks all requests for this time. */
   block(forMs: number): Promise<void>

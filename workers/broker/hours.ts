@@ -23,9 +23,7 @@ export class MarketHours {
     this.#clock = clock
   }
 
-  /**
-   * @param broker any connection's broker: the exchange is the same for all
-   */
+  /** @param broker any connection's broker: the exchange is the same for all */
   async isOpen(broker: Broker): Promise<boolean> {
     return (await this.standing(broker)) ?? false
   }

@@ -20,9 +20,7 @@ export class StandingHalts {
   /** By user, then by connection; `''` is the halt of the whole user. */
   readonly #byUser = new Map<string, ReadonlyMap<string, Standing>>()
 
-  /**
-   * @param onCount is sent the number of halts of a scope, whenever the number changes
-   */
+  /** @param onCount is sent the number of halts of a scope, whenever the number changes */
   constructor(log: Logger, onCount: (scope: Scope, count: number) => void = () => {}) {
     this.#log = log
     this.#onCount = onCount

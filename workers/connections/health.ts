@@ -49,9 +49,7 @@ export async function checkConnection(deps: HealthDeps, ref: ConnectionRef): Pro
   return { finding: 'outdated', isInDoubt: true }
 }
 
-/**
- * @returns `null`: the connection changed or was removed, and no health was written
- */
+/** @returns `null`: the connection changed or was removed, and no health was written */
 async function tell(
   deps: HealthDeps,
   ref: ConnectionRef,

@@ -192,9 +192,7 @@ async function pastOf(
   )
 }
 
-/**
- * @param isTold the health checks have reported the connection to the user, and go on reporting
- */
+/** @param isTold the health checks have reported the connection to the user, and go on reporting */
 function eventsOf(
   { ref }: AccountContext,
   isNew: boolean,

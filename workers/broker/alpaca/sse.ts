@@ -8,9 +8,7 @@ export type SseItem = Readonly<{ kind: 'data' | 'comment'; text: string }>
 /** Limit for one event; an event of one activity is a few hundred bytes. */
 const EVENT_CHARS_MAX = 262_144
 
-/**
- * @throws {RangeError} an event is longer than any event of this stream
- */
+/** @throws {RangeError} an event is longer than any event of this stream */
 export class SseParser {
   readonly #decoder = new TextDecoder()
   #rest = ''
