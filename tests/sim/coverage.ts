@@ -46,9 +46,9 @@ export function tableOf({ rows }: Coverage, runs: number): string {
     ({ name, ...row }) => `| ${name} | ${row.times} | ${row.runs} | ${unreached[name] ?? ''} |`,
   )
   return [
-    `What happened in ${runs} runs.`,
+    `Coverage of ${runs} runs.`,
     '',
-    '| what | times | runs | why never |',
+    '| case | times | runs | why never |',
     '| --- | --: | --: | --- |',
     ...lines,
     '',
