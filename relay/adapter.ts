@@ -4,15 +4,15 @@ import type { Namespace } from 'socket.io'
 import { type EventMeta, serverEvents, SESSION_NOTICE, userOfRoom } from '#contract'
 import { readPacket } from '#store'
 
-/** What the adapter hands on instead of broadcasting it. */
+/** Callbacks for the messages that the adapter passes on instead of broadcasting them. */
 export type AdapterEvents = Readonly<{
   /** An event of a user's log. */
   onLogged(room: string, event: string, payload: unknown, meta: EventMeta): void
-  /** An event of a room of no user: only the newest matters. */
+  /** An event of a room that belongs to no user: only the newest event matters. */
   onVolatile(room: string, event: string, payload: unknown): void
-  /** Something changed about the sessions of the room's user. */
+  /** A notice that the sessions of the room's user changed. */
   onNotice(room: string): void
-  /** Bytes on our channel that are no packet. */
+  /** Bytes on our channel that are not a packet. */
   onMalformed(room: string): void
 }>
 
@@ -28,10 +28,11 @@ type Inside = {
 }
 
 /**
- * The Redis adapter, with three differences. It subscribes to the rooms it has instead of to
- * everybody's. It hands on only what the contract knows and only to the room of the channel it came
- * by: a message can neither crash it nor reach anybody else, whatever it says inside. And events of
- * a user's log go to that user's streams, which know what each connection has had already.
+ * The Redis adapter, with three differences:
+ * - It subscribes to the rooms that it has, instead of to the rooms of all users.
+ * - It passes on only events that the contract knows, and only to the room of their channel: a
+ *   message can neither crash the relay nor reach another room, even if its content is malformed.
+ * - Events of a user's log go to that user's streams, which know the position of each connection.
  */
 export class RoomAdapter extends RedisAdapter {
   readonly #sub: Redis
@@ -47,8 +48,8 @@ export class RoomAdapter extends RedisAdapter {
     const { channel, requestChannel, responseChannel, specificResponseChannel } =
       this as unknown as Inside
     this.#channel = channel
-    // Neither everybody's rooms nor requests between relays: nothing here asks other relays for
-    // anything.
+    // Drops the vendor's subscriptions to all rooms and to requests between relays: this relay
+    // sends no requests to other relays.
     sub.removeAllListeners('pmessageBuffer').removeAllListeners('messageBuffer')
     sub.punsubscribe(`${channel}*`).catch(ignore)
     sub.unsubscribe(requestChannel, responseChannel, specificResponseChannel).catch(ignore)
@@ -65,13 +66,13 @@ export class RoomAdapter extends RedisAdapter {
 
   #subscribe(room: string): void {
     const acknowledged = this.#sub.subscribe(`${this.#channel}${room}#`)
-    acknowledged.catch(ignore) // only who waits for it cares
+    acknowledged.catch(ignore) // only a caller of `subscribed` needs the error
     this.#subscribed.set(room, acknowledged)
   }
 
   /**
-   * Resolves once Redis has acknowledged the room's subscription: from then on nothing published to
-   * it is missed.
+   * Resolves once Redis has acknowledged the room's subscription: from then on no message published
+   * to the room is missed.
    */
   async subscribed(room: string): Promise<void> {
     await this.#subscribed.get(room)
@@ -89,8 +90,8 @@ export class RoomAdapter extends RedisAdapter {
   }
 
   /**
-   * An event for exactly this room, or `null` when it is anything else. Users' rooms carry logged
-   * events and notices only.
+   * Returns an event for exactly this room, or `null` for any other message. Rooms of users carry
+   * logged events and notices only.
    */
   #decode(
     room: string,
@@ -111,11 +112,13 @@ export class RoomAdapter extends RedisAdapter {
     return isNotice || isKnown ? { event, payload, meta } : null
   }
 
-  /** The connections to Redis are closed by whoever opened them, right after this. */
+  /** Stops receiving. The owner of the connections to Redis closes them right after this. */
   override close(): void {
     this.#sub.removeAllListeners('messageBuffer')
   }
 }
 
-/** For what fails only because its connection is gone: then there are no subscriptions either. */
+/**
+ * For calls that fail only because their connection is gone: then the subscriptions are gone too.
+ */
 export const ignore = (): void => {}

@@ -22,25 +22,27 @@ import {
   UserStream,
 } from './user-stream.ts'
 
-/** Connections of one user on one relay; the oldest makes way for a newer one. */
+/** Connections of one user on one relay; a newer connection evicts the oldest one. */
 const CONNECTIONS_PER_USER_MAX = 20
-/** Messages of one connection that may wait to be counted: more are over any limit. */
+/**
+ * Messages of one connection that may wait to be counted; more waiting messages are over any limit.
+ */
 const MESSAGES_WAITING_MAX = 10
-/** How long a connection with more of them is kept away. */
+/** How long a connection with more waiting messages is rejected. */
 const FLOOD_MS = 60_000
 /** Share of a limit from which on a client is warned. */
 const WARNING_SHARE = 0.8
-/** Packets that wait for a connection; a quote does not join a longer line. */
+/** Packets that may wait for a connection before a quote to it is dropped. */
 const VOLATILE_WAITING_MAX = 256
-/** Packets that wait for a connection; the log is not read on before they are fewer. */
+/** Packets that wait for a connection before its stream stops reading the log. */
 const BEHIND_PACKETS = 64
 const TOKEN_WARNING_MS = 300_000
 /**
- * From the token to `connection.authorized`; Redis may leave a question unanswered when a link
- * breaks.
+ * The most time from the token to `connection.authorized`; Redis may never answer a request when a
+ * link breaks.
  */
 const ENTERING_MS_MAX = 5_000
-/** A full relay says good-bye within five seconds. */
+/** A full relay closes all of its connections within five seconds. */
 const DRAIN_SLICES = 50
 const DRAIN_SLICE_MIN = 20
 const DRAIN_SLICE_MS = 100
@@ -48,13 +50,15 @@ const DRAIN_SLICE_MS = 100
 /**
  * The connections of this relay.
  *
- *   refused: told why, closed                                   (never in a room)
+ *   refused: error sent, closed                                   (never in a room)
  *   entering: in its user's room, gated -> welcome: authorised, its stream runs
- *   -> closed: in no room, told why, closed
+ *   -> closed: in no room, reason sent, closed
  *
- * Kept true: a connection that is barred or superseded when it enters is never welcome, and one
- * that becomes so later is closed: by the notice on its user's channel, which it subscribes to
- * before it looks, or by the next check, should Redis drop that.
+ * Invariants:
+ * - A connection that is barred or superseded when it enters is never welcome.
+ * - A connection that is barred or superseded later is closed: by the notice on its user's channel,
+ *   to which it subscribes before the relay checks the bar, or by the next check, if Redis drops
+ *   the notice.
  */
 export class Clients {
   readonly #context: RelayContext
@@ -62,10 +66,12 @@ export class Clients {
   readonly #adapter: RoomAdapter
   readonly #refusedTokens: RefusedTokens
   readonly #writer: FrameWriter
-  /** One listener for all connections: a function of each one's own would be kept with it. */
+  /**
+   * One listener for all connections: a function for each connection would stay in memory with it.
+   */
   readonly #onCommand: (this: RelaySocket, event: string, ...args: unknown[]) => void
   readonly #onLeave = (): void => this.#context.metrics.connections.dec()
-  /** What was made of the event that is being sent. */
+  /** The frames of the event that is being sent. */
   #frames: { of?: Logged; plain?: Frame; withMeta?: Frame } = {}
 
   constructor(
@@ -82,7 +88,7 @@ export class Clients {
     this.#onCommand = commandListener(context, (socket) => this.#admitMessage(socket))
   }
 
-  /** Lets a connection in, or tells it why not. */
+  /** Admits a connection, or sends the reason why not. */
   async enter(socket: RelaySocket): Promise<void> {
     try {
       await this.#admit(socket)
@@ -157,8 +163,8 @@ export class Clients {
   }
 
   /**
-   * An event of a room that only the newest of matters: dropped where the connection is behind
-   * already.
+   * Sends an event of a room where only the newest event matters. If too many packets wait for a
+   * connection, the event is dropped for it.
    */
   sendVolatile(room: string, event: string, payload: unknown): void {
     const frame = frameOf(event, payload)
@@ -167,7 +173,7 @@ export class Clients {
       else this.#writer.send(conn, frame)
   }
 
-  /** Connections that wait for figures of an account that was not read yet. */
+  /** Number of connections that wait for the figures of an account that was not read yet. */
   get awaitingFigures(): number {
     let count = 0
     for (const { data } of this.#namespace.sockets.values())
@@ -175,14 +181,14 @@ export class Clients {
     return count
   }
 
-  /** Something changed about the sessions of the room's user. */
+  /** Checks the connections of a room again, because the sessions of the room's user changed. */
   recheck(room: string): void {
     for (const socket of this.#in(room)) this.#look(socket)
   }
 
   /**
-   * Once a second: tokens that end, and connections that are due for a look at the log and at their
-   * standing.
+   * Once a second: closes connections whose token ended, and checks the log and the session of the
+   * connections that are due.
    */
   sweep(): void {
     const nowMs = this.#context.clock.now()
@@ -207,12 +213,15 @@ export class Clients {
     }
   }
 
-  /** The link to Redis was down: whatever was told meanwhile is in the log. */
+  /**
+   * Checks every stream after the link to Redis was down: events that were published meanwhile are
+   * in the log.
+   */
   checkAll(): void {
     for (const socket of this.#namespace.sockets.values()) void socket.data.stream?.check()
   }
 
-  /** The relay stops. Its clients are told in slices, so that the others can take them in. */
+  /** The relay stops. Its clients are closed in slices, so that the other relays can admit them. */
   async drain(): Promise<void> {
     const { clock } = this.#context
     const slice = Math.max(DRAIN_SLICE_MIN, Math.ceil(this.#namespace.sockets.size / DRAIN_SLICES))
@@ -252,7 +261,7 @@ export class Clients {
       closeConnection(socket, 'duplicate_connection', 'This device connected again', nowMs)
   }
 
-  /** The oldest connections of a user make way when there are too many. */
+  /** If a user has too many connections, the oldest are closed. */
   #evictOldest(room: string): void {
     const sockets = this.#in(room)
     for (const socket of sockets.slice(0, Math.max(0, sockets.length - CONNECTIONS_PER_USER_MAX))) {
@@ -262,7 +271,9 @@ export class Clients {
     }
   }
 
-  /** Counts a message (D14). `false`: it is one too many, or its connection is closed. */
+  /**
+   * Counts a message (D14). `false`: the message is over the limit, or its connection is closed.
+   */
   async #admitMessage(socket: RelaySocket): Promise<boolean> {
     const { clock, metrics, rates } = this.#context
     const { data } = socket
@@ -297,7 +308,7 @@ export class Clients {
     return false
   }
 
-  /** @param forMs how long the token is turned away unread from now on */
+  /** @param forMs how long the token is refused from now on without being verified */
   #refuse(socket: RelaySocket, code: ConnectionErrorCode, message: string, forMs: number): void {
     this.#context.metrics.rejected.inc({ reason: code })
     const { tokenName } = socket.data
@@ -311,8 +322,8 @@ export class Clients {
   }
 
   /**
-   * Clients in some languages fail on a second argument: it goes only to those that asked for it
-   * (D5). One frame for each kind.
+   * Clients in some languages fail on a second argument: only clients that asked for event ids get
+   * it (D5). The frame of each kind is built once.
    */
   #frameOf(logged: Logged, withMeta: boolean): Frame {
     if (this.#frames.of !== logged) this.#frames = { of: logged }
@@ -340,7 +351,7 @@ export class Clients {
 
 type Deliver = (socket: RelaySocket, logged: Logged, isPlace: boolean) => void
 
-/** The end of a user's stream that is one connection. */
+/** One connection, as the sink of a user's stream. */
 class SocketSink implements EventSink {
   readonly #socket: RelaySocket
   readonly #deliver: Deliver

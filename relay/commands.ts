@@ -9,7 +9,7 @@ import {
 import type { RelaySocket } from './connection.ts'
 import type { RelayContext } from './context.ts'
 
-/** Rooms of watched symbols start like this; the union over a relay is its demand. */
+/** Prefix of the rooms of watched symbols; the union of these rooms over a relay is its demand. */
 const MARKET = marketRoom('')
 
 export const watchedSymbols = (rooms: Iterable<string>): string[] =>
@@ -21,14 +21,14 @@ type Command = (
   payload: unknown,
 ) => Promise<CommandAnswer>
 
-/** The events that a client may send. A map, not an object: names come from outside. */
+/** The events that a client may send. A map, not an object: the names come from clients. */
 const commands: ReadonlyMap<string, Command> = new Map<string, Command>([
   ['market.subscribe', subscribe],
   ['market.unsubscribe', unsubscribe],
   ['state.requestSync', requestSync],
 ])
 
-/** From a message to its answer; the client is told within two seconds. */
+/** The most time from a message to its answer; clients are promised two seconds. */
 const ANSWER_MS_MAX = 1_500
 
 const refusal = (error: string, message: string): CommandAnswer => ({ ok: false, error, message })
@@ -42,9 +42,10 @@ const UNAVAILABLE = refusal(
 )
 
 /**
- * Handles whatever clients send, in order. Where an answer was asked for, it comes within
- * `ANSWER_MS_MAX`; what is answered with `UNAVAILABLE` before it was begun is not begun any more.
- * @param isAdmitted counts a message, whatever it is; `false`: it is not carried out
+ * Handles the messages of clients, in order. If the client asked for an answer, it comes within
+ * `ANSWER_MS_MAX`. A command that was answered with `UNAVAILABLE` before it began is not carried
+ * out.
+ * @param isAdmitted counts a message of any kind; `false`: the message is not carried out
  */
 export const commandListener = (
   context: RelayContext,
@@ -92,8 +93,8 @@ export function announce({ demand, outage }: RelayContext, symbols: readonly str
 }
 
 /**
- * Symbols that may be watched, and the others. Where no list of the broker's says anything of a
- * symbol, its syntax is enough.
+ * Splits symbols into those that may be watched and those that are refused. If no list of the
+ * broker decides on a symbol, its syntax is enough.
  */
 export async function judgeSymbols({ assets }: RelayContext, symbols: readonly string[]) {
   const known = await assets.find(symbols)

@@ -11,25 +11,28 @@ import { isoTime } from '#runtime'
 import type { Greeting } from './greeting.ts'
 import type { UserStream } from './user-stream.ts'
 
-/** What the relay knows of one connection. */
+/** The data that the relay keeps of one connection. */
 export type ConnectionData = {
-  /** Told why and closed; in no room. */
+  /** The reason why the connection was refused and closed; it is in no room. */
   refused?: Readonly<{ code: ConnectionErrorCode; message: string; forMs: number }>
-  /** The name under which a refusal of its token is remembered. */
+  /** The name under which a refusal of the connection's token is remembered. */
   tokenName?: string
   claims?: TokenClaims
   deviceId?: string
-  /** Which of the device's connections this is; see `Sessions`. */
+  /** The number of this connection among those of its device; see `Sessions`. */
   generation?: string
-  /** Asked for event ids. */
+  /** The client asked for event ids. */
   wantsMeta?: boolean
-  /** What else it said in its handshake; gone once it is welcome. */
+  /** The further fields of the handshake; deleted once the connection is welcome. */
   greeting?: Greeting
-  /** Absent before it is welcome, and from the moment on in which it is closed. */
+  /** Absent before the connection is welcome, and from the moment in which it is closed. */
   stream?: UserStream
-  /** It was told `connection.authorized`. */
+  /** The connection was sent `connection.authorized`. */
   isAdmitted?: boolean
-  /** Our wall time of the next look for missed events; before it is welcome, of giving up on it. */
+  /**
+   * Our wall time of the next check for missed events; before the connection is welcome: the time
+   * at which the relay gives it up.
+   */
   checkAtMs?: number
   wasWarned?: boolean
   /** Messages whose count Redis has not answered yet. */
@@ -56,8 +59,8 @@ export type RelaySocket = Socket<
 >
 
 /**
- * Emits an event; its place in the log goes to those that asked for ids: clients in some languages
- * fail on a second argument (D5).
+ * Emits an event. Its place in the log goes only to clients that asked for ids: clients in some
+ * languages fail on a second argument (D5).
  */
 export function emitAt<Name extends 'connection.authorized' | 'state.resync' | 'state.sync'>(
   socket: RelaySocket,
@@ -70,18 +73,23 @@ export function emitAt<Name extends 'connection.authorized' | 'state.resync' | '
 }
 
 /**
- * After these a plain client must stay away, which it does after a Socket.IO disconnect; a closed
- * transport brings it back (D13).
+ * After these reasons a plain client must stay away. It does so after a Socket.IO disconnect; a
+ * closed transport would bring it back (D13).
  */
 const STAY_AWAY: ReadonlySet<CloseReason> = new Set(['logout', 'duplicate_connection'])
 
-/** From here on the connection hears nothing of its user, whatever is on its way. */
+/**
+ * From here on the connection gets no more events of its user, even if some are already on their
+ * way.
+ */
 function silence(socket: RelaySocket): void {
   delete socket.data.stream
   for (const room of socket.rooms) if (room !== socket.id) void socket.leave(room)
 }
 
-/** Tells why the connection failed, then closes it; the client comes back with back-off. */
+/**
+ * Sends the reason why the connection failed, then closes it; the client comes back with back-off.
+ */
 export function refuse(
   socket: RelaySocket,
   error: ConnectionErrorCode,
@@ -93,7 +101,7 @@ export function refuse(
   socket.conn.close()
 }
 
-/** Says good-bye, then closes. */
+/** Sends the reason of the close, then closes the connection. */
 export function closeConnection(
   socket: RelaySocket,
   reason: CloseReason,

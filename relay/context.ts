@@ -3,7 +3,7 @@ import { type Clock, lagSecondsBuckets, type Logger, type Metrics, type Randomne
 import type { AssetReader, Demand, MessageRates, Quotes, Reader, Relays, Sessions } from '#store'
 import type { Outage } from '#transport'
 
-/** Why we turned somebody away, or ended a connection that its client did nothing to end. */
+/** The reason why the relay refused a connection, or ended one without the client's doing. */
 export type TurnedAway =
   | ConnectionErrorCode
   | (
@@ -18,7 +18,7 @@ export type TurnedAway =
       | 'slow'
     )
 
-/** What a relay counts. */
+/** The metrics of a relay. */
 export type RelayMetrics = ReturnType<typeof createRelayMetrics>
 
 export const createRelayMetrics = (metrics: Metrics) => ({
@@ -70,7 +70,7 @@ export const createRelayMetrics = (metrics: Metrics) => ({
   ),
 })
 
-/** What every part of a relay works with. */
+/** The services that every part of a relay uses. */
 export type RelayContext = Readonly<{
   clock: Clock
   random: Randomness

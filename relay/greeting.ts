@@ -7,12 +7,12 @@ import {
   symbolSchema,
 } from '#contract'
 
-/** A part of a greeting that was left out, and why. */
+/** A part of a greeting that was left out, and the reason. */
 export type Warning = NonNullable<ServerEventPayload<'connection.authorized'>['warnings']>[number]
 
 /**
- * What a client says in its handshake besides its token (`auth`). Nothing in it can cost the client
- * its connection: a part that does not fit is left out with a warning. Fields that are not known
+ * The fields that a client sends in its handshake besides its token (`auth`). No field can cost the
+ * client its connection: a field that does not fit is left out with a warning, and unknown fields
  * are ignored.
  */
 export type Greeting = Readonly<{
@@ -22,11 +22,11 @@ export type Greeting = Readonly<{
   /** The client asked for event ids: `auth` has the key `lastEventId`. */
   wantsMeta: boolean
   lastEventId: unknown
-  /** At most one of each field, and one of each symbol. */
+  /** At most one warning of each field, and one of each symbol. */
   warnings: Warning[]
 }>
 
-/** Of a symbol that fits and cannot be watched. */
+/** The warning of a symbol whose syntax is right, but which cannot be watched. */
 export const warningOf = ({ symbol, reason }: SymbolRefusal): Warning => ({
   field: 'symbols',
   message: `${symbol}: ${reason}`,

@@ -7,7 +7,7 @@ import type { ConnectionData, RelaySocket } from './connection.ts'
 import type { RelayContext, TurnedAway } from './context.ts'
 import { readGreeting } from './greeting.ts'
 
-/** How long a refused token is turned away unread (D13). */
+/** How long a refused token is refused again without being verified (D13). */
 export const REFUSED_TOKEN_MS = 60_000
 export const REFUSED_TROUBLE_MS = 10_000
 
@@ -16,14 +16,14 @@ export const sessionOf = ({ sub, sid, jti }: TokenClaims) => ({
   session: sid !== undefined ? `sid:${sid}` : jti !== undefined ? `jti:${jti}` : 'user',
 })
 
-/** Who may connect. */
+/** Decides which clients may connect. */
 export class Handshake {
   readonly #origins: Origins
   readonly #context: RelayContext
   readonly #addresses: Addresses
   readonly #verify: Verify
   readonly refused: RefusedTokens
-  /** Addresses that were told that a token is missing. */
+  /** Addresses that were sent the error that a token is missing. */
   readonly #tokenless: RefusedTokens
 
   constructor(config: RelayConfig, context: RelayContext, addresses: Addresses) {
@@ -35,7 +35,7 @@ export class Handshake {
     this.#tokenless = new RefusedTokens(() => context.clock.now())
   }
 
-  /** Cheap checks before anything is kept. @returns why not, or `null` */
+  /** Cheap checks before anything is kept. @returns the reason of a refusal, or `null` */
   objection(request: IncomingMessage, isDraining: boolean): string | null {
     const token = new URL(request.url ?? '/', 'http://relay').searchParams.get('token')
     const because = (reason: TurnedAway, message: string): string => {
@@ -54,14 +54,17 @@ export class Handshake {
     return full === null ? null : because(...full)
   }
 
-  /** Everybody is let through to be told; only who was verified joins a room. */
+  /**
+   * Lets every socket pass, so that a refused client can be sent the reason; only a socket whose
+   * token was verified joins a room.
+   */
   async authenticate(socket: RelaySocket, next: (error?: Error) => void): Promise<void> {
     const { auth, query } = socket.handshake
     const isToken = (given: unknown): given is string => typeof given === 'string' && given !== ''
     const token = [auth['token'] as unknown, query['token']].find(isToken)
     if (token === undefined ? this.#wasTold(socket) : this.refused.hasToken(tokenNames(token))) {
       this.#context.metrics.rejected.inc({ reason: 'repeat' })
-      socket.conn.once('close', () => next(new Error('refused'))) // no answer before: the connect timeout closes it (D13)
+      socket.conn.once('close', () => next(new Error('refused'))) // unanswered until the connect timeout (D13)
       return
     }
     socket.data.greeting = readGreeting(auth)
@@ -72,9 +75,9 @@ export class Handshake {
   }
 
   /**
-   * Whether the socket's address was told within the last minute that a token is missing; from now
-   * on it was. Decided here and not before anything is kept: there, a client that brings its token
-   * in `auth` looks the same.
+   * Returns whether the socket's address was already sent the error within the last minute that a
+   * token is missing; from now on the address counts as such. The check comes here and not in
+   * `objection`: there, a client that sends its token in `auth` looks the same.
    */
   #wasTold({ request }: RelaySocket): boolean {
     const address = this.#addresses.of(request)
@@ -83,7 +86,9 @@ export class Handshake {
     return false
   }
 
-  /** Fills in who this is. @returns why it may not connect, or `null` */
+  /**
+   * Fills in the claims of the token. @returns the reason why the client may not connect, or `null`
+   */
   async #read(
     data: ConnectionData,
     token: string | undefined,
@@ -119,9 +124,9 @@ export class Handshake {
 }
 
 /**
- * Once it has served, the token is nowhere: not in the handshake, not in its URL, not in a header.
- * Nothing else of the request is needed again either, and kept for as long as the connection lasts
- * it would be a quarter of what a connection takes.
+ * Removes the token everywhere once it has served: from the handshake, its URL and its headers. The
+ * rest of the request is not needed again either. It would make up a quarter of the memory of a
+ * connection for as long as the connection lasts.
  */
 function forgetRequest(socket: RelaySocket): void {
   Object.assign(socket.request, { url: '', headers: {}, rawHeaders: [], _query: {} })

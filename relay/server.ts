@@ -33,11 +33,11 @@ import { closeConnection, type RelayNamespace, type RelayServer } from './connec
 import { createRelayMetrics, type RelayContext } from './context.ts'
 import { Handshake } from './handshake.ts'
 
-/** A running relay. Disposing it says good-bye to its clients and closes. */
+/** A running relay. Disposing it closes its clients with a reason, then the relay itself. */
 export type Relay = AsyncDisposable & Readonly<{ port: number; url: string; probes: Probes }>
 export type RelayDeps = Readonly<{ clock: Clock; random: Randomness; log: Logger }>
 
-/** Client messages are small; a larger one closes its connection. */
+/** Client messages are small; a larger message closes its connection. */
 const MESSAGE_BYTES_MAX = 16_384
 const UNAUTHENTICATED_MS_MAX = 5_000
 const HTTP_TIMES = {
@@ -47,7 +47,7 @@ const HTTP_TIMES = {
   keepAliveTimeout: 75_000,
   /** From a connection's first moment to the end of a request's headers. */
   headersTimeout: 10_000,
-  /** To the end of its body: clients send a few kilobytes. */
+  /** To the end of a request's body: clients send a few kilobytes. */
   requestTimeout: 30_000,
   /** How often Node looks for connections that took longer. */
   connectionsCheckingInterval: 1_000,
@@ -56,13 +56,13 @@ const HTTP_TIMES = {
 const READS_MAX = 50
 const SWEEP_MS = 1_000
 const DEMAND_MS = 10_000
-/** How long a stopping relay waits for its clients to take what it has told them. */
+/** How long a stopping relay waits for its clients to receive their last events. */
 const LAST_WORDS_MS_MAX = 3_000
 const LAST_WORDS_LOOK_MS = 20
 
 /**
- * Connections to Redis: `redis` and `sub` wait for it to come back, `prompt` fails at once while it
- * is away.
+ * Connections to Redis: commands on `redis` and `sub` wait for Redis to come back, commands on
+ * `prompt` fail at once while Redis is away.
  */
 type Links = Readonly<{ redis: Redis; prompt: Redis; sub: Redis }>
 
@@ -158,14 +158,15 @@ class RelayProcess {
     this.#packets = new PacketLimit(context.clock, () =>
       context.metrics.rejected.inc({ reason: 'packet_flood' }),
     )
-    // Every connection, authenticated or not: counted by address, and cut when it sends more than
-    // any client needs to.
+    // Every connection, authenticated or not, is counted by address, and cut when it sends more
+    // than any client needs to.
     this.#io.engine.on('connection', (conn: Socket['conn']) => {
       conn.on('close', this.#addresses.hold(conn.request))
       this.#packets.watch(conn)
       closeSoon(conn)
     })
-    // Before anything is read: neither a slow request nor one that never comes is a handshake.
+    // Counts TCP connections before any byte is read: a slow request, or one that never comes, is
+    // no handshake.
     this.#http.on('connection', (socket) => {
       if (this.#addresses.admitTcp(socket)) return
       context.metrics.rejected.inc({ reason: 'tcp_full' })
@@ -187,8 +188,8 @@ class RelayProcess {
     const { clock } = this.#context
     const { sub } = this.#links
     this.#links.prompt.on('ready', () => this.#owner.announceAgain())
-    // What was published while the link was down is in the log. The ping is answered after the
-    // rooms are subscribed again.
+    // Events that were published while the link was down are in the log. The ping is answered after
+    // the rooms are subscribed again.
     sub.on('ready', () => void sub.ping().then(() => this.#clients.checkAll(), ignore))
     await new Promise<void>((resolve, reject) =>
       this.#http.once('error', reject).listen(this.#config.port, this.#config.listenHost, resolve),
@@ -217,8 +218,8 @@ class RelayProcess {
   }
 
   /**
-   * Why clients are shown no figures now. A balancer must not take every relay away for it: events
-   * go on.
+   * The reasons why clients get no figures now. They do not make the relay unready, because a
+   * balancer would then take every relay away: events go on.
    */
   async remarks(): Promise<string[]> {
     const { awaitingFigures } = this.#clients
@@ -246,7 +247,7 @@ class RelayProcess {
   }
 
   /**
-   * Closes the server. Node closes idle connections once, when the closing begins; a kept
+   * Closes the server. Node closes idle connections once, when the closing begins. A kept
    * connection whose last answer comes after that would keep the server open for as long as it may
    * idle.
    */
@@ -262,8 +263,8 @@ class RelayProcess {
   }
 
   /**
-   * The WebSockets of these sessions lead through a relay that stops: their clients are told, and
-   * come back by another way.
+   * Closes the connections of these sessions, because their WebSockets lead through a relay that
+   * stops. Their clients come back through another relay.
    */
   #drain(sessionIds: ReadonlySet<string>): void {
     const nowMs = this.#context.clock.now()

@@ -12,21 +12,22 @@ import type { Outage } from '#transport'
 import type { RelayMetrics } from './context.ts'
 
 /**
- * One connection's place in its user's event log.
+ * The place of one connection in its user's event log.
  *
  *   placeless --start--> gated --caught up--> live
- *   live --event out of chain, sync asked for, check--> gated ...
+ *   live --event out of chain, sync requested, check--> gated ...
  *
- * Kept true: what is sent is the log, in order, each entry once, from `position` on; `position` is
- * the id of the last event sent. An event from Redis is sent at once only if it follows `position`
- * directly; otherwise the connection is gated, events are set aside, the log is read, and the gate
- * opens in the same turn in which the last one set aside was sent. Where the log cannot serve
- * (trimmed, expired, older than the client), the client gets `state.resync` and a full
- * `state.sync`: never a silent hole.
- *
- * Invariant: no `state.sync` before every account of the user was read. Until then the client is
- * told `state.resync` once, events go on, and the `state.sync` is owed: sent as soon as an event or
- * a look shows that the accounts were read.
+ * Invariants:
+ * - The connection gets the log in order, each entry once, from `position` on.
+ * - `position` is the id of the last event sent.
+ * - An event from Redis is sent at once only if it directly follows `position`.
+ * - If an event does not follow, the connection is gated: live events are held back while the log
+ *   is read. The gate opens in the same turn in which the last held event was sent.
+ * - If the log cannot serve the client (trimmed, expired, older than the client), the client gets
+ *   `state.resync` and a full `state.sync`: never a silent hole.
+ * - No `state.sync` is sent before every account of the user was read. Until then the client gets
+ *   `state.resync` once, events go on, and the `state.sync` is owed: the stream sends it as soon as
+ *   an event or a look shows that the accounts were read.
  */
 export type StreamDeps = Readonly<{
   reader: Reader
@@ -39,11 +40,11 @@ export type StreamDeps = Readonly<{
 /** The connection that a stream writes to. */
 export interface EventSink {
   isOpen(): boolean
-  /** So much waits for it that more must wait here. */
+  /** So many packets wait for the connection that further events must wait in the stream. */
   isBehind(): boolean
-  /** `state.resync`, always followed by `state.sync`, which says where in the log it belongs. */
+  /** `state.resync`, always followed by `state.sync`, which carries its position in the log. */
   tell(event: 'state.resync' | 'state.sync', payload: object, at?: EventPosition): void
-  /** An event of the log. `isPlace`: a client that handled it may resume behind it. */
+  /** An event of the log. `isPlace`: a client that handled this event may resume behind it. */
   deliver(logged: Logged, isPlace: boolean): void
 }
 
@@ -53,10 +54,10 @@ export type Logged = Readonly<{ event: string; payload: unknown; meta: EventMeta
 /**
  * How a replay of the log up to an id ended.
  * - `reached`: that id was sent
- * - `resync`: a resync of the log comes before it
- * - `lost`: the log has what follows the position, and has that id no more: the store lost it since
- *   it was read
- * - `unserved`: the log lacks what follows the position
+ * - `resync`: a resync of the log comes before that id
+ * - `lost`: the log has entries behind the position, but no longer has that id: the store lost that
+ *   entry after the id was read
+ * - `unserved`: the log lacks the entry that follows the position
  */
 type Replay = Readonly<
   { ended: 'reached' | 'lost' | 'unserved' } | { ended: 'resync'; entry: LogEntry }
@@ -65,20 +66,21 @@ type Replay = Readonly<
 /** Entries read from the log at once. */
 const REPLAY_BATCH = 200
 /**
- * Live events set aside while the log is read; beyond it they are dropped here and read from the
- * log.
+ * The most live events held back while the log is read. Further events are dropped here and read
+ * from the log.
  */
 const SET_ASIDE_MAX = 1_000
-/** How often a connection that is behind is looked at again. */
+/** How often the stream checks whether a connection that is behind can take more. */
 const BEHIND_LOOK_MS = 20
 /**
- * How often it is looked whether figures that are owed are known; the event that an account's first
- * reading logs is sooner.
+ * How often the stream checks whether owed figures are known. The event that an account's first
+ * reading logs usually comes sooner.
  */
 const FIGURES_LOOK_MS = 5_000
 /**
- * A store that knows nothing of a user with events has lost that user, and gets the user's
- * connections back within moments. After this long there are none: the user had removed them all.
+ * If the store has no state of a user who has had events, the store has lost that user, and gets
+ * the user's connections back within moments. After this long without connections, the user had
+ * removed all of them.
  */
 const EMPTIED_MS = 60_000
 const RETRY_MS_MIN = 100
@@ -86,7 +88,7 @@ const RETRY_MS_MAX = 5_000
 /** Steps of one connection that wait for each other. */
 const STEPS_WAITING_MAX = 8
 
-/** A stream is checked so often: after the first, and after up to the second more at random. */
+/** A stream is checked every `CHECK_MS_MIN`, plus up to `CHECK_MS_SPREAD` more at random. */
 export const CHECK_MS_MIN = 20_000
 export const CHECK_MS_SPREAD = 10_000
 
@@ -95,24 +97,24 @@ export class UserStream {
   readonly #userId: string
   readonly #sink: EventSink
   #position = ''
-  /** Events that wait at the gate; `null` while live. */
+  /** Events held back at the gate; `null` while live. */
   #setAside: Logged[] | null = []
-  /** Lets the steps begin; gone once the stream has its place. */
+  /** Lets the steps begin; cleared once the stream has its place. */
   #begin: (() => void) | undefined
   #work = new Promise<void>((resolve) => (this.#begin = resolve))
   #waiting = 0
-  /** The look under way, and one that follows it. */
+  /** Number of checks due: the one that runs, and one that follows it. */
   #looksDue = 0
   /**
-   * The client was told events, or names one: a store that knows nothing of its user has lost that
-   * user.
+   * The client was sent events, or named an event id: if the store has no state of its user, the
+   * store has lost that user.
    */
   #hasHistory = false
-  /** Why a `state.resync` comes before anything else is sent. */
+  /** The reason of a `state.resync` that must come before any other event. */
   #resyncDue: string | null = null
   /**
-   * Since when a `state.sync` waits until the accounts were read. All of it, whatever was asked
-   * for: `state.resync` was told.
+   * Since when a `state.sync` waits until the accounts were read. `state.resync` was already sent,
+   * so the owed `state.sync` holds the whole state, even if only a part was requested.
    */
   #owedSinceMs: number | null = null
 
@@ -123,12 +125,12 @@ export class UserStream {
   }
 
   /**
-   * Takes its place in the log; to be called once the room's subscription is acknowledged.
-   * @param lastEventId where the client wants to go on; `undefined`: from now on. Anything else
-   *   than an event id is a resync.
-   * @param onPlaced told where this stream starts, before anything is sent; `null` where a resync
-   *   follows that says so itself: a client that is cut before that resync must not resume behind
-   *   it
+   * Takes the stream's place in the log; to be called once the room's subscription is acknowledged.
+   * @param lastEventId the id behind which the client resumes; `undefined`: from now on. Any value
+   *   that is not an event id causes a resync.
+   * @param onPlaced called with the position where this stream starts, before any event is sent;
+   *   `null` if a resync follows that carries the position itself: a client that is cut before that
+   *   resync must not resume behind it
    */
   async start(lastEventId: unknown, onPlaced: (position: string | null) => void): Promise<void> {
     const isResume = isEventId(lastEventId)
@@ -138,13 +140,13 @@ export class UserStream {
       this.#moveTo(isResume ? lastEventId : await this.#deps.reader.top(this.#userId)),
     )
     if (this.#sink.isOpen()) onPlaced(isUnreadable ? null : this.#position)
-    // A request for a part of the state may wait already: the resync comes before it.
+    // A request for a part of the state may wait already: the resync must come before it.
     if (isUnreadable) this.#resyncDue = 'lastEventId is not an event id'
     this.#begin?.()
     this.#begin = undefined
     if (isUnreadable) await this.#enqueue(() => this.#resyncIfDue())
-    // Who starts at the top of the log missed nothing: whatever came after that was read is set
-    // aside already.
+    // A client that starts at the top of the log missed nothing: every event after that read is
+    // already held back at the gate.
     await this.#enqueue(async () => void ((!isResume && this.#drain()) || (await this.#catchUp())))
   }
 
@@ -164,9 +166,9 @@ export class UserStream {
   }
 
   /**
-   * Sends `state.sync`: after everything that is in it, before everything that is not. `owed`: an
-   * account was not read yet, and it is sent once that is read. `busy`: too many are waiting
-   * already.
+   * Sends `state.sync`: after every event that is part of it, before every later event. `owed`: an
+   * account was not read yet, and the `state.sync` follows once it is read. `busy`: too many steps
+   * are waiting already.
    */
   async sync(types: readonly SyncType[] | undefined): Promise<'sent' | 'owed' | 'busy'> {
     if (this.#waiting >= STEPS_WAITING_MAX) return 'busy'
@@ -174,15 +176,15 @@ export class UserStream {
     return this.#owedSinceMs === null ? 'sent' : 'owed'
   }
 
-  /** Waits for figures of an account that was not read yet. */
+  /** The stream waits for the figures of an account that was not read yet. */
   get awaitsFigures(): boolean {
     return this.#owedSinceMs !== null
   }
 
   /**
-   * Figures are read anew where the log lost their place before they could be shown: the store lost
-   * the writes in them.
-   * @param lostId place of figures that were lost; figures with the same place show that only the
+   * Sends the figures. If the log lost their position before they could be sent, the figures are
+   * read again: the store lost the writes in them.
+   * @param lostId position of the lost figures; figures with the same position show that only the
    *   log lacks it
    */
   async #tellFigures(types?: readonly SyncType[], lostId?: string): Promise<void> {
@@ -208,7 +210,7 @@ export class UserStream {
     return this.#owedSinceMs !== null && this.#deps.clock.monotonicMs() - this.#owedSinceMs >= forMs
   }
 
-  /** @param reason of the `state.resync`, where none was told since the last `state.sync` */
+  /** @param reason of the `state.resync`, if none was sent since the last `state.sync` */
   #owe(reason: string | null): void {
     if (this.#owedSinceMs !== null) return
     if (reason !== null) this.#tellResync(reason)
@@ -229,20 +231,20 @@ export class UserStream {
   }
 
   /**
-   * Looks whether something was missed without anybody noticing: a lost last event, a log that went
-   * backwards.
+   * Checks whether the stream missed an event unnoticed: a last event that was lost, or a log that
+   * went backwards.
    */
   async check(): Promise<void> {
     if (this.#position === '' || this.#looksDue > 1) return
     this.#looksDue += 1
-    // What is under way may have looked already, so one more look follows it: never more, however
-    // long Redis does not answer.
+    // The running check may already have read the log, so one more check follows it: never more
+    // than one, however long Redis does not answer.
     if (this.#looksDue > 1) return
     for (; this.#looksDue > 0; this.#looksDue -= 1)
       if (!(await this.#isAtTop()) && this.#waiting <= 1) await this.#gated(async () => {})
   }
 
-  /** Nearly always nothing was missed, and one small read of a live stream tells so. */
+  /** Usually no event is missing, and one small read shows that the live stream is at the top. */
   async #isAtTop(): Promise<boolean> {
     if (this.#setAside !== null) return false
     const top = await this.#deps.reader.top(this.#userId).catch(() => null)
@@ -259,8 +261,8 @@ export class UserStream {
   }
 
   /**
-   * One step after another, each with the gate closed, the first of them once the stream has its
-   * place.
+   * Runs one step after another, each with the gate closed. The first step waits until the stream
+   * has its place.
    */
   #enqueue(step: () => Promise<unknown>): Promise<void> {
     this.#waiting += 1
@@ -272,7 +274,9 @@ export class UserStream {
     return this.#work
   }
 
-  /** Repeats a step with growing pauses while it fails; drops it once the connection is gone. */
+  /**
+   * Repeats a step with growing pauses while it fails; drops the step once the connection is gone.
+   */
   async #persist(step: () => Promise<unknown>): Promise<void> {
     for (let failures = 0; this.#sink.isOpen(); failures += 1) {
       try {
@@ -288,8 +292,8 @@ export class UserStream {
   }
 
   /**
-   * Sends what the log has beyond `position`, then what was set aside, then opens the gate: the
-   * last two in one turn.
+   * Sends the log entries behind `position`, then the held events, then opens the gate: the last
+   * two in one turn.
    */
   async #catchUp(): Promise<void> {
     while (await this.#isReady()) {
@@ -314,8 +318,8 @@ export class UserStream {
   }
 
   /**
-   * Sends entries in order; `false` when one does not follow, or is a resync, and the state that
-   * was sent moved the position on.
+   * Sends entries in order. Returns `false` if an entry does not follow, or is a resync: the state
+   * that was sent then moved the position on.
    */
   async #sendEntries(entries: readonly LogEntry[]): Promise<boolean> {
     for (const entry of entries) {
@@ -327,7 +331,7 @@ export class UserStream {
   }
 
   /**
-   * Sends what was set aside; `false` when a link of the chain is missing and the log must be read
+   * Sends the held events; `false` if a link of the chain is missing and the log must be read
    * again.
    */
   #drain(): boolean {
@@ -339,7 +343,7 @@ export class UserStream {
       if (logged.meta.prev !== this.#position || logged.event === 'state.resync') return false
       this.#send(logged)
     }
-    if (isFull) return false // more may have been dropped behind them
+    if (isFull) return false // more events may have been dropped behind them
     this.#setAside = null
     return true
   }
@@ -383,8 +387,8 @@ export class UserStream {
   }
 
   /**
-   * A `state.resync` of the log: sent unless the client was told to resync and still waits for the
-   * figures.
+   * Handles a `state.resync` of the log. It is passed on, unless the client already got a
+   * `state.resync` and still waits for the figures.
    */
   async #resyncAt(entry: LogEntry): Promise<false> {
     const figures = await this.#deps.reader.figures(this.#userId)
@@ -397,7 +401,7 @@ export class UserStream {
     return false
   }
 
-  /** @param types asked for; what is owed is the whole state. Default: all */
+  /** @param types the requested parts; an owed `state.sync` holds the whole state. Default: all */
   #sendSync(snapshot: UserSnapshot, types?: readonly SyncType[]): void {
     const shown = this.#owedSinceMs === null ? types : undefined
     this.#owedSinceMs = null
@@ -412,7 +416,7 @@ export class UserStream {
     this.#sink.tell('state.resync', { reason, timestamp: isoTime(this.#deps.clock.now()) })
   }
 
-  /** A resync that the log holds. */
+  /** Sends a resync that the log holds. */
   #tellLogged({ payload }: LogEntry): void {
     this.#sink.tell('state.resync', payload as object)
   }
@@ -423,8 +427,8 @@ export class UserStream {
 
   #send(logged: Logged): void {
     this.#moveTo(logged.meta.id)
-    // While a state.sync is owed, a client that resumed behind this event would never get that: it
-    // resumes before the resync.
+    // While a state.sync is owed, a client that resumed behind this event would never get that
+    // state.sync: so it resumes before the resync.
     this.#sink.deliver(logged, this.#owedSinceMs === null)
   }
 

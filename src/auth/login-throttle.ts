@@ -1,19 +1,19 @@
 import type { Clock } from '#runtime'
 
-/** Failed logins of one name from one address before it has to wait. */
+/** Failed logins of one name from one address before that pair has to wait. */
 export const FAILURES_MAX = 5
 /** How long the failures of a window count. */
 export const WINDOW_MS = 5 * 60_000
 /** Passwords checked at the same time; a check by scrypt costs 32 MiB and a thread. */
 const CHECKS_AT_ONCE_MAX = 4
-/** Name and address pairs remembered; the one remembered longest makes room. */
+/** Pairs of name and address that are kept; a new pair evicts the oldest one. */
 const PAIRS_MAX = 2_000
 
 /**
- * Slows down people who guess passwords at a login. One name from one address gets FAILURES_MAX
- * wrong tries a window; a right one forgets them. Tries under way count as failures until they end,
- * so that sending many at once gains nothing. Given up: a stranger behind the same proxy as a
- * person can make that person's name wait.
+ * Slows down clients that guess passwords at a login. One name from one address gets FAILURES_MAX
+ * wrong tries a window; a right password resets the count. Tries that are still running count as
+ * failures until they end, so that sending many at once gains no extra tries. Accepted weakness: a
+ * stranger behind the same proxy as a user can make that user's name wait.
  */
 export class LoginThrottle {
   readonly #clock: Clock
@@ -24,7 +24,7 @@ export class LoginThrottle {
     this.#clock = clock
   }
 
-  /** Runs one password check, or answers how long to wait before the next. */
+  /** Runs one password check, or returns how long to wait before the next one. */
   async check(
     pair: string,
     matches: () => Promise<boolean>,

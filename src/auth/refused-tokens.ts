@@ -1,14 +1,16 @@
 import { createHash } from 'node:crypto'
 import { putNewest } from '#runtime'
 
-/** Refusals kept in mind at once; the oldest is forgotten first. */
+/** Refusals that are kept at once; the oldest is forgotten first. */
 const REFUSED_MAX = 10_000
 
 /**
- * The names of a token, as hashes. The signature covers header and claims; its own text can be
- * written in more than one way. So a token whose signature was good is known by what is signed,
- * however its signature is written, and any other by its whole text: a stranger who knows the
- * claims of a token cannot have that token refused by sending those with a wrong signature.
+ * The names of a token, as hashes. The signature covers header and claims, but the text of a
+ * signature can be written in more than one way.
+ * - A token whose signature was good is named by its signed part (`signed`), with any spelling of
+ *   its signature.
+ * - Every other token is named by its whole text (`whole`). So a stranger who knows the claims of a
+ *   token cannot have that token refused by sending its claims with a wrong signature.
  */
 export type TokenNames = Readonly<{ whole: string; signed: string }>
 
@@ -21,8 +23,9 @@ export const tokenNames = (token: string): TokenNames => ({
 })
 
 /**
- * Refusals of a moment ago (D13): repeats are turned away without another look, so that a client
- * that tries for ever stays slow. Kept by name; forgotten after their time.
+ * Recent refusals (D13): a repeated token is refused without being verified again, so that a client
+ * that retries for ever stays cheap. Refusals are kept by the name of the token, and forgotten
+ * after their time.
  */
 export class RefusedTokens {
   readonly #untilMs = new Map<string, number>()

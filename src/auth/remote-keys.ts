@@ -1,33 +1,34 @@
 import { createRemoteJWKSet, errors, type JWTPayload, jwtVerify, type JWTVerifyOptions } from 'jose'
 
-/**
- * Keys are believed for so long after they were read: a key that was removed serves no longer than
- * this.
- */
+/** How long keys are trusted after they were read: a removed key serves no longer than this. */
 const AGE_MS_MAX = 600_000
 /**
- * From this age on keys are read again beside a verification, so that a short outage of the key
- * server is not noticed.
+ * From this age on keys are read again during a verification, without delaying it, so that a short
+ * outage of the key server goes unnoticed.
  */
 const REFRESH_AGE_MS = 300_000
-/** Between two readings, whatever tokens come: a new key serves after this at the latest. */
+/**
+ * The least time between two readings, for any number of tokens: a new key serves after this at the
+ * latest.
+ */
 export const KEYS_COOLDOWN_MS = 5_000
 const READING_MS_MAX = 2_000
-/** Keys that are tried for a token that names none. */
+/** Keys that are tried for a token that does not name its key. */
 const KEYS_TRIED_MAX = 10
 
-/** The keys cannot decide now: the key server was asked a moment ago. */
+/** The keys cannot decide now, because the key server was asked a moment ago. */
 export class KeysTooYoungError extends Error {}
 
 /**
  * The public keys behind a URL.
  *
- * Invariant: a token is refused for its signature only by keys that were read after the token came.
- * Where the keys were read less than `KEYS_COOLDOWN_MS` before that, nobody knows whether the
- * token's key is newer, and the token is neither good nor bad.
+ * Invariant:
+ * - A token is refused for its signature only by keys that were read after the token came.
+ * - If the keys were read less than `KEYS_COOLDOWN_MS` before the token came, the token's key may
+ *   be newer. The token is then neither accepted nor refused (`KeysTooYoungError`).
  */
 export class RemoteKeys {
-  /** Reads only when it is told to: when is decided here, by our clock. */
+  /** jose's set of keys. It never reads by itself: this class decides by our clock when to read. */
   readonly #keys: ReturnType<typeof createRemoteJWKSet>
   readonly #nowMs: () => number
   #readAtMs = -Infinity
@@ -40,12 +41,12 @@ export class RemoteKeys {
     this.#nowMs = nowMs
   }
 
-  /** @throws what jose throws, or {KeysTooYoungError} */
+  /** @throws the errors of jose, or {KeysTooYoungError} */
   async verify(token: string, options: JWTVerifyOptions): Promise<JWTPayload> {
     const ageMs = this.#since(this.#readAtMs)
     const isTooOld = ageMs >= AGE_MS_MAX
     if (isTooOld) await this.#read()
-    else if (ageMs >= REFRESH_AGE_MS) this.#read().catch(() => {}) // the next one tries again
+    else if (ageMs >= REFRESH_AGE_MS) this.#read().catch(() => {}) // the next one retries
     try {
       return await this.#verifyWith(token, options)
     } catch (error) {
@@ -86,14 +87,14 @@ export class RemoteKeys {
     return this.#reading
   }
 
-  /** A time that is ahead of the clock, which was set back, is long ago. */
+  /** A time that lies ahead of the clock counts as long ago: the clock was set back. */
   #since(timeMs: number): number {
     const ms = this.#nowMs() - timeMs
     return ms < 0 ? Infinity : ms
   }
 }
 
-/** Another key could have made it good. */
+/** Returns whether another key could have verified the token. */
 const isOfKey = (error: unknown): boolean =>
   error instanceof errors.JWKSNoMatchingKey ||
   error instanceof errors.JWSSignatureVerificationFailed

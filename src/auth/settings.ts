@@ -8,7 +8,7 @@ const SECRET_BYTES_MIN = 32
 const optionalText = (env: string, purpose: string, allowed: string) =>
   setting({ env, schema: z.string().optional(), purpose, allowed })
 
-/** How a process is told which tokens to believe. */
+/** The settings that decide which tokens a process accepts. */
 export const tokenSettings = {
   jwtSecret: setting({
     env: 'JWT_HS256_SECRET',
@@ -37,7 +37,7 @@ export const tokenSettings = {
   ),
 } as const
 
-/** What the settings mean together. @returns what is wrong */
+/** Checks the settings together. @returns the problems */
 export const checkTokenSettings = ({ jwtSecret, jwksUrl }: TokenConfig): string[] =>
   (jwtSecret === undefined) === (jwksUrl === undefined)
     ? ['Set JWT_HS256_SECRET or JWT_JWKS_URL: exactly one of them']

@@ -12,11 +12,11 @@ type TokenErrorCode = Extract<ConnectionErrorCode, 'AUTHENTICATION_FAILED' | 'IN
 
 type TokenErrorFields = { isSigned?: boolean; forMs?: number }
 
-/** A token that lets nobody in. The message is for the client; it never holds the token. */
+/** A token that is not accepted. The message is for the client; it never holds the token. */
 export class TokenError extends FillcastError<TokenErrorCode> {
-  /** The signature was good: what is refused is what it signs (see `TokenNames`). */
+  /** The signature was good, so the refusal is for the signed part (see `TokenNames`). */
   readonly isSigned: boolean
-  /** For how long the answer stays the same, in ms; `null`: nobody knows. */
+  /** For how long the answer stays the same, in ms; `null`: unknown. */
   readonly forMs: number | null
 
   constructor(
@@ -38,8 +38,8 @@ const TOKEN_LENGTH_MAX = 8_192
 export const CLOCK_TOLERANCE_MS = 5_000
 
 /**
- * From when on a token serves no more, at the door and for a connection that came in with it: were
- * one of them earlier, a client would come and go in between.
+ * The time from which on a token is refused, both for a new connection and for a connection that
+ * came in with it. If the two times differed, a client would come and go in between.
  */
 export const tokenEndMs = ({ exp }: Pick<TokenClaims, 'exp'>): number =>
   exp * 1_000 + CLOCK_TOLERANCE_MS
@@ -111,11 +111,14 @@ function signatureCheck(
     (await jwtVerify(token, key, { ...options(), algorithms: ['HS256'] })).payload
 }
 
-/** A token whose signature is good and whose claims are not. */
+/** The error of a token whose signature is good and whose claims are not. */
 const refused = (message: string): TokenError =>
   new TokenError('AUTHENTICATION_FAILED', message, { isSigned: true })
 
-/** Key servers that cannot be reached are our trouble, everything else is the token's. */
+/**
+ * A key server that cannot be reached is our error (`INTERNAL_ERROR`); every other error is the
+ * token's.
+ */
 function refuse(error: unknown): never {
   if (error instanceof errors.JWTExpired) throw refused('JWT token expired')
   if (error instanceof errors.JWTClaimValidationFailed) throw refused('JWT token is not valid')

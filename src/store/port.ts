@@ -3,68 +3,72 @@ import type { Account, Decimal, Exposure, Order, Position, Slice } from '#domain
 import type { Halt, Health, Tombstone } from './record-types.ts'
 
 /**
- * The store as workers see it: a user's records, read at one version and written back only if
- * nobody was faster.
+ * The store as workers use it: a worker loads a user's records at one version, and writes them back
+ * only if no other commit moved that version.
  *
- * Kept true: what `load*` returns belongs to one version; `commit` writes all of its records and
- * events or nothing; a repeated commit changes nothing (the version has moved).
+ * Invariants:
+ * - All records of one `load*` result belong to one version.
+ * - `commit` writes all of its records and events, or none of them.
+ * - A repeated commit changes nothing, because the version has moved.
  */
 export interface Store {
   /**
-   * What one order can touch, in one round trip; an order that left the hot state costs a second
-   * one.
-   * @param options `archived` false: only the hot state is looked at (default true)
+   * Loads the records that one order can touch, in one round trip; an order that left the hot state
+   * costs a second round trip.
+   * @param options `archived` false: only the hot state is read (default true)
    */
   loadSlice(
     userId: string,
     at: SliceAddress,
     options?: Readonly<{ archived?: boolean }>,
   ): Promise<LoadedSlice>
-  /** The orders that broker orders belong to, where that was noted: broker order id -> order id. */
+  /** The order ids of broker orders, where a ref was written: broker order id -> order id. */
   findRefs(userId: string, brokerOrderIds: readonly string[]): Promise<ReadonlyMap<string, string>>
   version(userId: string): Promise<string>
-  /** Everything of one connection: for reconciliation. */
+  /** All records of one connection: for reconciliation. */
   loadConnection(userId: string, connectionId: string): Promise<LoadedConnection>
   /**
-   * The same, of the orders only those that are not over: open, not wholly booked, or with exits
-   * that executed too much.
+   * All records of one connection, but only the orders that are not over: open, not wholly booked,
+   * or with exits that executed too much.
    */
   loadOpen(userId: string, connectionId: string): Promise<LoadedConnection>
   /**
-   * The list of cancels that wait for their trades, oldest first; it may name trades that have
-   * come, or have no mark any more.
+   * The list of the cancels that wait for their trades, oldest first. The list may name trades that
+   * have arrived since, or that no longer have a mark.
    */
   loadWaitingMarks(userId: string): Promise<{ version: string; marks: readonly WaitingMark[] }>
   loadHealth(
     userId: string,
     connectionId: string,
   ): Promise<{ version: string; health: Health | null }>
-  /** Writes and publishes in one step. */
+  /** Writes the records and publishes the events in one step. */
   commit(userId: string, commit: Commit): Promise<CommitResult>
 }
 
 export type SliceAddress = Readonly<{ orderId: string; connectionId: string; symbol: string }>
 
 export type LoadedSlice = Readonly<{
-  /** What it is the slice of: nothing may be decided from it for another order or symbol. */
+  /**
+   * The order, connection and symbol of this slice. Never decide from this slice for another order
+   * or symbol.
+   */
   at: SliceAddress
   version: string
   slice: Slice
   /** The order of the slice has left the hot state. */
   isArchived: boolean
-  /** Who is at work on the trade: `<version> <by>`. */
+  /** The current claim on the trade: `<version> <by>`. */
   claim: string | null
   /** A cancel that came before its trade. */
   cancelMark: CancelMark | null
   /**
-   * The trade ended so long ago that nothing else is known of it. Only where the archive was looked
-   * at.
+   * The trade ended so long ago that only this tombstone is left. Set only where the archive was
+   * read.
    */
   tombstone: Tombstone | null
   /**
-   * Cash of the user's other accounts that are stored, added up, as in a client's snapshot; `null`:
-   * there is no other account. The account of a connection that is erased counts until it is
-   * forgotten.
+   * Sum of the stored cash of the user's other accounts, as in a client's snapshot; `null`: the
+   * user has no other account. The account of an erased connection counts until it is forgotten.
    */
   cashElsewhere: Decimal | null
 }>
@@ -74,14 +78,14 @@ export type LoadedConnection = Readonly<{
   account: Account | null
   positions: ReadonlyMap<string, Position>
   orders: readonly Order[]
-  /** Every cancel mark of the user; none where only open orders were asked for. */
+  /** Every cancel mark of the user; empty if only open orders were requested. */
   cancelMarks: readonly WaitingMark[]
   /**
-   * What the checks of the connection came to; `null`: nothing yet, or only open orders were asked
-   * for.
+   * The result of the connection's health checks; `null`: no check has finished yet, or only open
+   * orders were requested.
    */
   health: Health | null
-  /** As of `LoadedSlice`. */
+  /** As in `LoadedSlice`. */
   cashElsewhere: Decimal | null
 }>
 
@@ -98,36 +102,39 @@ export type CancelMark = Readonly<{
 
 /** Proof that the caller may write; the script checks it (D4, D7). */
 export type Fence =
-  /** The trade stream's owner. */
+  /** The owner of the trade stream, by the token of its lease. */
   | Readonly<{ kind: 'lease'; connectionId: string; token: string }>
-  /** The trade's owner, as told by the claim that it took. */
+  /** The owner of the trade, by the claim that the owner took. */
   | Readonly<{ kind: 'claim'; tradeId: string; claim: string }>
   /**
-   * Takes the trade to send it: from here on the claim is `<version> <by>`, and every earlier claim
-   * is void. `first`: nobody has seen the trade; there being a record or a cancel of it is a clash.
-   * So a first claim need not have read it.
+   * Claims the trade in order to send it: from here on the claim is `<version> <by>`, and every
+   * earlier claim is void. `first`: no worker has stored the trade before; a record or a cancel of
+   * the trade is a conflict. So the caller of a first claim need not have read the trade.
    */
   | (Readonly<{ kind: 'take'; by: string; first: boolean }> & Leave)
   /**
    * Takes leave to change an order of the trade that is at the broker. No claim is taken: the
-   * version is fence enough.
+   * expected version is enough of a fence.
    */
   | (Readonly<{ kind: 'change' }> & Leave)
   /**
-   * Takes the trade to find out what became of it: as `take`, whatever is halted. Nothing may be
-   * sent under it.
+   * Claims the trade in order to look up its outcome at the broker: as `take`, also while a halt
+   * applies. No order may be sent under this claim.
    */
   | Readonly<{ kind: 'resolve'; tradeId: string; by: string }>
-  /** A record without an owner: the version is fence enough. */
+  /** A record without an owner: the expected version is enough of a fence. */
   | Readonly<{ kind: 'version' }>
 
 /**
- * What has to be so for a request to leave that can open or enlarge a position, looked at in the
- * step that lets it: the user and the connection are not halted, or the halt lets this `exposure`
- * pass (`reducing`: what reduces; every halt: what shrinks); the trade is not in the archive; the
- * connection may be used, and the caller's credentials are of its `revision`. `budget`: takes leave
- * for one submission with it. `pace`: counts it, if there may be one more; `null`: it does not
- * count.
+ * The conditions under which a request that can open or enlarge a position may be sent. The script
+ * checks all of them in the step that takes the claim:
+ * - The user and the connection are not halted, or the halt lets this `exposure` pass (a `reducing`
+ *   halt: orders that reduce; every halt: orders that shrink).
+ * - The trade is not in the archive.
+ * - The connection may be used, and the caller's credentials are of its `revision`.
+ *
+ * `budget`: also takes leave for one submission. `pace`: counts the order, if the limits allow one
+ * more; `null`: the order does not count.
  */
 export type Leave = Readonly<{
   tradeId: string
@@ -139,11 +146,11 @@ export type Leave = Readonly<{
 }>
 
 /**
- * How many orders may be sent that add to a position; `day`: the trading day that it is,
+ * The limits on how many orders may be sent that add to a position; `day`: the current trading day,
  * `2026-01-02`.
  */
 export type Pace = Readonly<{ day: string; user: PaceMax; connection: PaceMax }>
-/** In any 60 s, and in a trading day; `null`: as many as there are. */
+/** In any 60 s, and in a trading day; `null`: no limit. */
 export type PaceMax = Readonly<{ minute: number | null; day: number | null }>
 
 export type Write =
@@ -157,13 +164,13 @@ export type Write =
   /** Notes which order a broker order belongs to. */
   | Readonly<{ kind: 'ref'; brokerOrderId: string; orderId: string | null }>
   /**
-   * Moves an order out of the hot state, with its claim, mark and refs; it can be loaded for
-   * `ARCHIVE_TTL_MS` longer. Its tombstone stands for `TOMBSTONE_TTL_MS`.
+   * Moves an order out of the hot state, with its claim, mark and refs. The order can be loaded for
+   * `ARCHIVE_TTL_MS` longer. Its tombstone is kept for `TOMBSTONE_TTL_MS`.
    */
   | Readonly<{ kind: 'archive'; order: Order }>
   /**
-   * Drops everything of a connection; our own orders go to the archive. Too many for one commit:
-   * archive them before.
+   * Drops all records of a connection; our own orders go to the archive. If there are too many for
+   * one commit, archive orders in earlier commits.
    */
   | Readonly<{ kind: 'forget'; connectionId: string }>
 
@@ -176,32 +183,32 @@ export type Commit = Readonly<{
 
 export type CommitResult =
   /**
-   * `globalHalt`, of a take or a change: what holds for everybody, read after it was written
-   * (`null`: nothing, or another fence).
+   * `globalHalt`, after a take or a change: the halt of all users, read after the commit was
+   * written. `null`: no global halt, or another kind of fence.
    */
   | Readonly<{ kind: 'committed'; version: string; lastEventId: string; globalHalt: Halt | null }>
-  /** Somebody was faster: load again. */
+  /** Another commit moved the version first: load again. */
   | Readonly<{ kind: 'conflict' }>
-  /** The lease or claim is somebody else's: stop. */
+  /** The caller no longer holds the lease or claim: stop. */
   | Readonly<{ kind: 'fenced' }>
   | TakeRefusal
 
-/** Why a trade may not be sent. Nothing was written. */
+/** The reason why a trade may not be sent. The commit wrote nothing. */
 export type TakeRefusal =
   | Readonly<{ kind: 'halted'; halt: Halt }>
-  /** The trade was there before, and has ended. */
+  /** The trade was stored before, and has ended. */
   | Readonly<{ kind: 'archived'; order: Order }>
-  /** The same, so long ago that only its tombstone is left. */
+  /** The trade was stored before, and ended so long ago that only its tombstone is left. */
   | Readonly<{ kind: 'ended'; tombstone: Tombstone }>
   /**
-   * `isLinked` false: there is no such connection. Else its credentials are not verified: not yet,
-   * or they were refused (see its health), or they are newer ones.
+   * `isLinked` false: there is no such connection. Otherwise the connection's credentials are not
+   * verified: not checked yet, refused (see its health), or newer than the caller's.
    */
   | Readonly<{ kind: 'unusable'; isLinked: boolean }>
   | Readonly<{ kind: 'over_budget'; retryAfterMs: number }>
   /**
-   * As many orders as are allowed were sent. `retryAfterMs`: when one of a minute is over; `null`:
-   * not on this day.
+   * The limit of orders is used up. `retryAfterMs`: the time until the oldest order leaves the
+   * window of a minute; `null`: not before the next trading day.
    */
   | Readonly<{
       kind: 'over_pace'
@@ -210,13 +217,13 @@ export type TakeRefusal =
       retryAfterMs: number | null
     }>
 
-/** Records and events of one commit, at most; a larger one is a defect of the caller. */
+/** The most records and events of one commit; a larger commit is a defect of the caller. */
 export const WRITES_PER_COMMIT_MAX = 2_000
 export const EVENTS_PER_COMMIT_MAX = 1_000
 /** An order stays in the archive for this long. */
 export const ARCHIVE_TTL_MS = 30 * 86_400_000
 /**
- * A trade id stays taken for this long after its order went into the archive: longer than anybody
- * repeats a request.
+ * A trade id stays taken for this long after its order went into the archive: longer than any
+ * producer repeats a request.
  */
 export const TOMBSTONE_TTL_MS = 180 * 86_400_000

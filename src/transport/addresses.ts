@@ -5,9 +5,9 @@ import type { Clock } from '#runtime'
 import { SlidingWindow } from './sliding-window.ts'
 
 /**
- * Whose word counts about who called: addresses and networks (10.0.0.0/8) of our proxies, or how
- * many of them stand in front. Each proxy adds the address that it was called from to
- * X-Forwarded-For; what stands before that, anybody may have written.
+ * The proxies whose X-Forwarded-For entries are trusted: their addresses and networks (10.0.0.0/8),
+ * or how many of our proxies are in front of the relay. Each proxy appends the address that it was
+ * called from. Entries before those of our proxies may be forged by any client.
  */
 export type TrustedProxies = number | readonly string[]
 
@@ -17,30 +17,30 @@ export type AddressLimits = Readonly<{
   trustedProxies: TrustedProxies
 }>
 
-/** Why a connection is one too many, and how the client is told. */
+/** The reason why a connection is refused, and the message to the client. */
 export type AddressObjection = readonly [reason: 'handshake_rate' | 'address_full', message: string]
 
 /**
- * An address may open all of its connections at once, and as many again after the time in which
- * unauthenticated ones are closed.
+ * An address may open all of its connections at once. It may open as many again after the time in
+ * which unauthenticated connections are closed.
  */
 const FILL_MS = 5_000
 const SECOND_MS = 1_000
 /**
- * A polling client holds one TCP connection, sends over another, and may be about to try a
- * WebSocket.
+ * TCP connections of one client: a polling client holds one, sends over another, and may be about
+ * to try a WebSocket.
  */
 const TCP_PER_CONNECTION = 3
-/** A browser keeps six to one server, however few clients its address may be. */
+/** A browser keeps six connections to one server, even if its address has few clients. */
 const TCP_SPARE = 16
 
 type Entry = { connections: number; tcp: number; readonly handshakes: SlidingWindow }
 
 /**
- * Connections, TCP connections and handshakes of each client address. Kept: addresses with
- * connections, and those of the last seconds, which are no more than the limit of handshakes and
- * the open files of the process allow. An IPv6 client has a whole network of 64 bits to choose
- * from, which therefore counts as one address.
+ * Counts the connections, TCP connections and handshakes of each client address. Kept are the
+ * addresses with connections, and those of the last seconds: no more than the limit of handshakes
+ * and the open files of the process allow. An IPv6 client has a whole network of 64 bits to choose
+ * from, so such a network counts as one address.
  */
 export class Addresses {
   readonly #limits: AddressLimits
@@ -56,12 +56,12 @@ export class Addresses {
     this.#isTrusted = trustOf(limits.trustedProxies)
   }
 
-  /** The client's address, as it is counted. */
+  /** The client's address, in the form under which it is counted. */
   of(request: IncomingMessage): string {
     return countedAs(proxyAddr(request, this.#isTrusted) ?? '')
   }
 
-  /** Counts a handshake. @returns why it is one too many, or `null` */
+  /** Counts a handshake. @returns the reason of a refusal, or `null` */
   objection(request: IncomingMessage): AddressObjection | null {
     const { connectionsPerAddress, handshakesPerSecond } = this.#limits
     const nowMs = this.#clock.monotonicMs()
@@ -83,7 +83,7 @@ export class Addresses {
     return null
   }
 
-  /** Counts a connection until what is returned is called. */
+  /** Counts a connection until the returned function is called. */
   hold(request: IncomingMessage): () => void {
     const entry = this.#entryOf(this.of(request))
     entry.connections += 1
@@ -91,9 +91,9 @@ export class Addresses {
   }
 
   /**
-   * Counts a TCP connection, whatever it carries, until it is closed or excused. Those of our own
-   * proxies are not counted: one of them carries what any client sends.
-   * @returns whether there is room for it
+   * Counts a TCP connection, with any content, until it is closed or excused. Connections of our
+   * own proxies are not counted, because one of them carries the requests of many clients.
+   * @returns `true` if the address may have one more TCP connection
    */
   admitTcp(socket: Socket): boolean {
     const { remoteAddress = '' } = socket
@@ -107,7 +107,9 @@ export class Addresses {
     return true
   }
 
-  /** The TCP connection is one of our own: a relay hands requests over by it. */
+  /**
+   * Stops counting a TCP connection that belongs to a relay: that relay hands requests over by it.
+   */
   excuseTcp(socket: Socket): void {
     const entry = this.#tcp.get(socket)
     if (entry === undefined) return
@@ -115,7 +117,10 @@ export class Addresses {
     this.#tcp.delete(socket)
   }
 
-  /** Forgets addresses of which nothing counts any more; to be called from time to time. */
+  /**
+   * Forgets the addresses that have no connections and no recent handshakes; to be called from time
+   * to time.
+   */
   tick(): void {
     const nowMs = this.#clock.monotonicMs()
     for (const [address, { connections, tcp, handshakes }] of this.#entries)
@@ -133,7 +138,7 @@ export class Addresses {
   }
 }
 
-/** @throws {TypeError} one of the addresses is none */
+/** @throws {TypeError} an entry of the list is not an address */
 export function trustOf(trusted: TrustedProxies): (address: string, distance: number) => boolean {
   return typeof trusted === 'number'
     ? (_address, distance) => distance < trusted

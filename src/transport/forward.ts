@@ -9,7 +9,7 @@ import { connect } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Clock } from '#runtime'
 
-/** Another server of ours, and the header by which it knows that the request comes from us. */
+/** Another server of ours, and the header that proves to it that the request comes from us. */
 export type ForwardTarget = Readonly<{
   host: string
   port: number
@@ -18,26 +18,26 @@ export type ForwardTarget = Readonly<{
 
 /**
  * How a hand-over ended.
- * - `served`: the client got the other server's answer, or does not wait for it any more
- * - `unreachable`: the other server takes no connection; nothing was answered
- * - `bad_request`: the request is nothing that can be handed over; nothing was answered
- * - `bad_answer`: the other server gave no answer that can be passed on; nothing was answered
+ * - `served`: the client got the other server's answer, or no longer waits for it
+ * - `unreachable`: the other server accepts no connection; no answer was sent
+ * - `bad_request`: a request of this kind cannot be handed over; no answer was sent
+ * - `bad_answer`: the other server gave no answer that can be passed on; no answer was sent
  */
 export type HopResult = 'served' | 'unreachable' | 'bad_request' | 'bad_answer'
 
-/** Longer than anything that is held open on purpose, so that a server that hangs is noticed. */
+/** Longer than any request that is held open on purpose, so that a server that hangs is noticed. */
 const SILENCE_MS_MAX = 60_000
-/** A server that is up takes a connection at once; a host that is gone says nothing at all. */
+/** A server that is up accepts a connection at once; a host that is gone sends no reply at all. */
 const CONNECT_MS_MAX = 5_000
 const SOCKETS_PER_HOST_MAX = 4_096
-// No timeout here: equal to the request's, it would leave a reused connection with the short one
-// that it had while it was idle.
+// The agent has no timeout: a timeout equal to the request's would leave a reused connection with
+// the short timeout that it had while it was idle.
 const agent = new Agent({ keepAlive: true, maxSockets: SOCKETS_PER_HOST_MAX })
 
 /**
- * Only what a session needs goes over, either way. Node acts on many headers (Trailer, Expect,
- * Transfer-Encoding, Connection) when it writes a message of its own, and throws where they do not
- * fit that message; each hop has its own framing.
+ * Only the headers that a session needs are passed on, in both directions. Node acts on many
+ * headers (Trailer, Expect, Transfer-Encoding, Connection) when it writes a message of its own, and
+ * throws if they do not fit that message; each hop has its own framing.
  */
 const REQUEST_HEADERS = [
   'host',
@@ -70,7 +70,7 @@ const ANSWER_HEADERS = [
   'access-control-allow-headers',
   'access-control-max-age',
 ] as const
-/** The methods of a polling session and, before a page's request, of its browser's question. */
+/** The methods of a polling session, and OPTIONS, which a browser sends before a page's request. */
 const METHODS: readonly (string | undefined)[] = ['GET', 'POST', 'OPTIONS']
 
 function pick(headers: IncomingHttpHeaders, names: readonly string[]): Record<string, string> {
@@ -83,8 +83,8 @@ function pick(headers: IncomingHttpHeaders, names: readonly string[]): Record<st
 }
 
 /**
- * Hands a request to another server, and its answer back. Resolves when that is over; never
- * rejects.
+ * Hands a request to another server, and the answer back to the client. Resolves when the exchange
+ * is over; never rejects.
  */
 export function forwardRequest(
   request: IncomingMessage,
@@ -137,7 +137,7 @@ export function forwardRequest(
     })
     if (request.method === 'POST') request.pipe(onward)
     else {
-      request.resume() // no other message of a session has a body, and Node would write one without its length
+      request.resume() // no body; Node would write one without its length
       onward.end()
     }
   })
@@ -145,7 +145,7 @@ export function forwardRequest(
 
 /**
  * The same request for the other server with its head written, which is where Node throws; `null`:
- * it cannot be.
+ * the request cannot be handed over.
  */
 function build(
   { method, url: path, headers }: IncomingMessage,
@@ -166,7 +166,7 @@ function build(
       agent,
       timeout: SILENCE_MS_MAX,
     })
-    onward.on('error', () => {}) // it may break before anybody listens
+    onward.on('error', () => {}) // the request may fail before the caller adds a listener
     onward.flushHeaders()
     return onward
   } catch {
@@ -176,8 +176,8 @@ function build(
 const withoutBody = REQUEST_HEADERS.filter((name) => !name.startsWith('content-'))
 
 /**
- * Hands a connection that asks for a WebSocket to another server, bytes as they come. Resolves when
- * that is over; never rejects.
+ * Hands a connection that asks for a WebSocket to another server, bytes unchanged. Resolves when
+ * the connection is over; never rejects.
  */
 export function forwardUpgrade(
   request: IncomingMessage,
@@ -212,7 +212,7 @@ export function forwardUpgrade(
     }
     onward.once('connect', () => {
       isThrough = true
-      onward.write(`${lines.join('\r\n')}\r\n\r\n`, 'latin1') // as Node read them
+      onward.write(`${lines.join('\r\n')}\r\n\r\n`, 'latin1') // as Node decoded them
       onward.write(head)
       onward.pipe(socket).pipe(onward)
     })
@@ -225,11 +225,14 @@ function connectTo(host: string, port: number) {
   try {
     return connect({ host, port, timeout: SILENCE_MS_MAX })
   } catch {
-    return null // no address at all
+    return null // the host is not an address
   }
 }
 
-/** Sends another server a message of our own. Resolves when it was answered, or will not be. */
+/**
+ * Sends another server a message of our own. Resolves when the message was answered, or when an
+ * answer can no longer come.
+ */
 export function sendTo(
   { host, port, header: [name, value] }: ForwardTarget,
   path: string,

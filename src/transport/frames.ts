@@ -2,18 +2,19 @@ import type { Socket as RawSocket } from 'node:net'
 import type { Socket } from 'socket.io'
 
 /**
- * The last step to a client, made cheap. An event is encoded and framed once for everybody who gets
- * it, the frames of one turn of the loop are joined into one write a client, and the write goes
- * straight to a WebSocket that has nothing else to do. Every other connection (polling, upgrading,
+ * Writes events to clients at low cost. An event is encoded and framed once for all of its
+ * receivers. The frames of one turn of the event loop are joined into one write per client. The
+ * write goes straight to a WebSocket that is idle; every other connection (polling, upgrading,
  * busy) takes the vendor's own path.
  *
- * Kept true: packets arrive in the order in which they were sent, whichever path each took:
- * whatever the vendor's path is about to take lets go of what waits here first. What waits for a
- * connection is bounded; beyond that the connection is cut, and its client resumes from its last
- * event id.
+ * Invariants:
+ * - Packets arrive in the order in which they were sent, on either path: before the vendor's path
+ *   writes a packet, the frames that wait here are released.
+ * - The packets and bytes that wait for a connection are bounded. Beyond the bound the connection
+ *   is cut, and its client resumes from its last event id.
  *
- * This stands on private parts of engine.io 6.6 and ws 8 (both pinned; tests/relay/frames.test.ts
- * watches them). Where one of them is missing, the vendor's path serves.
+ * This relies on private parts of engine.io 6.6 and ws 8 (both pinned; tests/relay/frames.test.ts
+ * checks them). If one of these parts is missing, the vendor's path serves.
  */
 type Inside = Readonly<{
   id: string
@@ -33,15 +34,15 @@ const insideOf = (conn: Connection): Inside => conn as unknown as Inside
 
 const WS_OPEN = 1
 /**
- * Bytes that may wait in the operating system's socket before the vendor's path, which waits for
- * them, takes over.
+ * Bytes that may wait in the operating system's socket. Beyond this the vendor's path takes over,
+ * which waits until they are sent.
  */
 const DIRECT_BYTES_MAX = 65_536
 /** Packets that may wait for a connection. */
 const WAITING_PACKETS_MAX = 1_000
 /**
- * Bytes that may wait for a connection: more than the largest `state.sync`, so that nobody is cut
- * for asking for one.
+ * Bytes that may wait for a connection: more than the largest `state.sync`, so that a request for a
+ * `state.sync` never cuts its client.
  */
 const WAITING_BYTES_MAX = 4_194_304
 
@@ -63,19 +64,19 @@ export function frameOf(...event: readonly [name: string, ...args: unknown[]]): 
   return { text, bytes }
 }
 
-/** The Engine.IO session's id: a capability, so it goes nowhere else. */
+/** The id of the Engine.IO session. The id is a capability, so it goes nowhere else. */
 export const sessionIdOf = (conn: Connection): string => insideOf(conn).id
 
 /**
- * A polling client fetches the last word within its next request, which follows its last one at
+ * A polling client fetches the last packet with its next request, which follows its previous one at
  * once.
  */
 const POLLING_CLOSE_MS = 5_000
 
 /**
- * Lets a polling connection that its client has left end soon after it is closed. The vendor waits
- * half a minute for the client to ask once more, for which time whoever opens sessions and asks for
- * nothing would hold the place of others.
+ * Ends a polling connection that its client has left soon after the close. The vendor waits half a
+ * minute for one more request of the client; clients that open sessions and then send no request
+ * would hold the place of other clients for that time.
  */
 export function closeSoon(conn: Connection): void {
   const { transport } = insideOf(conn)
@@ -87,7 +88,7 @@ export const packetsWaiting = (conn: Connection): number => insideOf(conn).write
 
 export class FrameWriter {
   readonly #waiting = new Map<Connection, Frame[]>()
-  /** Connections that were cut, and may not be gone yet. */
+  /** Connections that were cut, and may not be closed yet. */
   readonly #cuts = new WeakSet<Connection>()
   readonly #onCut: () => void
   readonly #onPacket: (this: Connection) => void
@@ -96,7 +97,7 @@ export class FrameWriter {
     bytes: Buffer.alloc(0),
   }
 
-  /** @param onCut told of each connection that was cut because too much waited for it */
+  /** @param onCut called with each connection that was cut because too much waited for it */
   constructor(onCut: () => void) {
     this.#onCut = onCut
     const release = (conn: Connection): void => this.#release(conn)
@@ -105,12 +106,12 @@ export class FrameWriter {
     }
   }
 
-  /** To be called once for each connection, before anything is sent to it. */
+  /** To be called once for each connection, before any packet is sent to it. */
   attach(conn: Connection): void {
     conn.on('packetCreate', this.#onPacket)
   }
 
-  /** Sends at the end of this turn, after whatever was sent before. */
+  /** Sends at the end of this turn, after the packets that were sent before. */
   send(conn: Connection, frame: Frame): void {
     if (this.#waiting.size === 0) queueMicrotask(this.#releaseAll)
     const frames = this.#waiting.get(conn)
@@ -143,8 +144,8 @@ export class FrameWriter {
   }
 
   /**
-   * The connections of one room get the same frames in one turn, one after another: they are joined
-   * once.
+   * The connections of one room get the same frames in one turn, one after another, so the frames
+   * are joined once for all of them.
    */
   #join(frames: readonly Frame[]): Buffer {
     const [first] = frames
@@ -165,7 +166,7 @@ export class FrameWriter {
   }
 }
 
-/** The socket below a WebSocket that has nothing else to do, or `null`. */
+/** The socket below a WebSocket that is idle, or `null`. */
 function idleSocketOf({ readyState, upgrading, writeBuffer, transport }: Inside): RawSocket | null {
   if (readyState !== 'open' || upgrading || writeBuffer.length > 0) return null
   if (

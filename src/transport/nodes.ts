@@ -2,7 +2,7 @@ import type { Clock } from '#runtime'
 import type { RelayNode, Relays } from '#store'
 
 const NODES_MAX = 256
-/** Ids without a relay that are kept in mind: anybody may make some up. */
+/** Ids without a relay that are kept in memory; a client may invent such ids. */
 const MISSING_MAX = 1_024
 /**
  * How long an id without a relay is not looked up again. A relay that comes back registers itself
@@ -12,8 +12,8 @@ const MISSING_MS = 500
 
 /**
  * The addresses of the other relays. A relay keeps its address for as long as it lives, and
- * sessions outlive their relay's record in Redis: an address that was found once holds, whatever
- * Redis says or does not say, until the relay cannot be reached there.
+ * sessions outlive their relay's record in Redis. So an address that was found once is used until
+ * the relay cannot be reached there, even if Redis lost the record or does not answer.
  */
 export class Nodes {
   readonly #clock: Clock
@@ -26,7 +26,7 @@ export class Nodes {
     this.#relays = relays
   }
 
-  /** Where that relay is; `null`: there is none, as far as can be told. */
+  /** The address of a relay; `null`: no such relay is known. */
   async find(nodeId: string): Promise<RelayNode | null> {
     const known = this.#known.get(nodeId)
     if (known?.isDoubtful === false) return known.node
@@ -40,7 +40,7 @@ export class Nodes {
     }
   }
 
-  /** The relay was not there: it is looked up again before the next request. */
+  /** The relay did not answer: its address is looked up again before the next request. */
   doubt(nodeId: string): void {
     const known = this.#known.get(nodeId)
     if (known !== undefined) this.#known.set(nodeId, { ...known, isDoubtful: true })
@@ -58,7 +58,7 @@ export class Nodes {
   }
 }
 
-/** The oldest makes way. */
+/** If the map is full, its oldest entry is removed. */
 function makeRoom(map: Map<string, unknown>, sizeMax: number): void {
   if (map.size >= sizeMax) map.delete(map.keys().next().value ?? '')
 }

@@ -1,14 +1,18 @@
 import type { IncomingMessage } from 'node:http'
 import type { Logger } from '#runtime'
 
-/** Refused origins of which each is logged once; anybody may make some up. */
+/** Refused origins that are logged, each once; a client may invent origins. */
 const LOGGED_MAX = 100
 const LOGGED_LENGTH_MAX = 256
 
 /**
- * Which pages may connect. A page of this very host may, as a browser lets it; clients outside of
- * browsers, some of which send the server's own address as their origin, may too. Whether an origin
- * tells the truth, only a browser vouches for: who somebody is, a token says.
+ * Decides which pages may connect.
+ * - A page of this very host may connect, as a browser allows.
+ * - Clients outside of browsers may connect; some of them send the server's own address as their
+ *   origin.
+ *
+ * An origin is trustworthy only if a browser sends it: the identity of a user comes from the token
+ * alone.
  */
 export class Origins {
   readonly #allowed: ReadonlySet<string>
@@ -37,7 +41,7 @@ export class Origins {
   }
 }
 
-/** The port may be left out on either side where it is the scheme's own. */
+/** The port may be left out on either side if it is the default port of the scheme. */
 function isSameHost(origin: string, host: string | undefined): boolean {
   const page = URL.parse(origin)
   if (host === undefined || (page?.protocol !== 'http:' && page?.protocol !== 'https:'))

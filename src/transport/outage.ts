@@ -1,14 +1,15 @@
 import type { Clock, Logger } from '#runtime'
 
 /**
- * Longer than the time between two looks at a connection, so that an outage with few connections is
- * one.
+ * Longer than the time between two checks of a connection, so that an outage with few connections
+ * is logged as one outage.
  */
 const QUIET_MS = 45_000
 
 /**
- * What fails for every connection at once, as while Redis is away: logged when it begins and when
- * it is over, with how often something failed in between, and not once for each connection.
+ * Logs failures that affect every connection at once, as while Redis is away. An outage is logged
+ * when it begins and when it is over, with the number of failures in between, and not once for each
+ * connection.
  */
 export class Outage {
   readonly #clock: Clock
@@ -20,7 +21,7 @@ export class Outage {
     this.#log = log
   }
 
-  /** @param what one of a few names of what failed, never a value */
+  /** Counts a failure. `what` is one of a few names of the failed step, never a value. */
   failed(what: string, error: unknown): void {
     const nowMs = this.#clock.monotonicMs()
     if (this.#now === null) {

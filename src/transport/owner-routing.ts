@@ -15,46 +15,51 @@ export type RoutingDeps = Readonly<{
   outage: Outage
   relays: Relays
   /**
-   * Told of each request for a session of another relay; `unknown`: there is no such relay, or it
-   * does not answer.
+   * Called with the result of each request for a session of another relay; `unknown`: there is no
+   * such relay, or it does not answer.
    */
   onHop: (result: 'served' | 'unknown' | 'failed') => void
-  /** Told of each TCP connection by which another relay hands requests over. */
+  /** Called with each TCP connection by which another relay hands requests over. */
   onColleague: (socket: Socket) => void
-  /** Told of sessions of this relay whose WebSocket leads through a relay that stops. */
+  /** Called with the sessions of this relay whose WebSocket leads through a relay that stops. */
   onLeaving: (sessionIds: ReadonlySet<string>) => void
 }>
 
-/**
- * No sticky sessions (D12). The id of each Engine.IO session starts with the relay that owns it;
- * whichever relay a request reaches hands it over. An address never comes from the client: the
- * owner is looked up among the relays that are up. A request makes one hop at most, and only with
- * the owner's own key; what is left over is answered here, by an engine that does not know the
- * session.
- */
 const HOP_HEADER = 'x-fillcast-hop'
 /** A request of a session, with the owner that the session's id names. */
 const OWNED = /^\/socket\.io\/[^#]*[?&]sid=(([A-Za-z0-9_-]{1,16})\.[^&]*)/
 /** Requests and upgraded connections that are handed over at once. */
 const HOPS_MAX = 8_192
-/** Where a relay that stops tells others which of their sessions lead through it. */
+/**
+ * The path to which a stopping relay posts the ids of the sessions whose WebSockets lead through
+ * it.
+ */
 const GOOD_BYE_PATH = '/good-bye'
 
 /**
- * How a request is refused that could not be handed over. `leaving`: this relay takes no more of
- * that kind.
+ * The status with which a request is refused that could not be handed over. `leaving`: this relay
+ * takes no more upgrades.
  */
 const REFUSED_WITH = { bad_request: 400, bad_answer: 502, leaving: 503 } as const
 
 type HopAddress = Readonly<{ hopHost?: string | undefined; listenHost?: string | undefined }>
 type Owned = Readonly<{ owner: string; sessionId: string }>
-/** What may be done with one request: hand it over, or answer it here. */
+/** The ways to handle one request: hand it over, answer it here, or refuse it. */
 type Ways = Readonly<{
   forward(to: ForwardTarget, owned: Owned): Promise<HopResult | 'leaving'>
   serve(): void
   refuse(status: (typeof REFUSED_WITH)[keyof typeof REFUSED_WITH]): void
 }>
 
+/**
+ * Routes each request to the relay that owns its session; no sticky sessions are needed (D12). The
+ * id of each Engine.IO session starts with the id of the relay that owns it, and every other relay
+ * hands the session's requests over to that owner.
+ * - An address never comes from the client: the owner is looked up among the relays that are up.
+ * - A request makes one hop at most, and only with the owner's own key.
+ * - If no such relay answers, or too many requests are handed over at once, the request is answered
+ *   here, by an engine that does not know the session.
+ */
 export class OwnerRouting {
   readonly #deps: RoutingDeps
   readonly #nodeId: string
@@ -73,10 +78,10 @@ export class OwnerRouting {
     this.#nodes = new Nodes(deps.clock, deps.relays)
   }
 
-  /** A session id that names its owner. It is a capability, so most of it is random. */
+  /** A session id that names its owner. The id is a capability, so most of it is random. */
   newSessionId = (): string => `${this.#nodeId}.${this.#deps.random.id(15)}`
 
-  /** Stands before the listeners that `http` has so far. */
+  /** Puts the routing before the present listeners of `http`. */
   attach(http: Server): void {
     const requests = http.listeners('request')
     const upgrades = http.listeners('upgrade')
@@ -92,12 +97,12 @@ export class OwnerRouting {
       })
     })
     http.on('upgrade', (request, socket, head) => {
-      socket.on('error', ignore) // it may break while its owner is looked up
+      socket.on('error', ignore) // the connection may break while its owner is looked up
       this.#route(request, {
         serve: () =>
           upgrades.forEach((listener) => void listener.call(http, request, socket, head)),
-        // A client whose upgrade is refused stays where it is, on polling, which is handed over
-        // until the end.
+        // A client whose upgrade is refused goes on polling, and its polling requests are handed
+        // over until the end.
         forward: (to, owned) =>
           this.#isLeaving
             ? Promise.resolve('leaving')
@@ -113,7 +118,10 @@ export class OwnerRouting {
     })
   }
 
-  /** Tells the other relays where this one is, now and from now on. @returns how to stop that */
+  /**
+   * Announces the address of this relay to the other relays, now and at each heartbeat. @returns a
+   * function that stops the heartbeats
+   */
   async announce({ hopHost, listenHost }: HopAddress, port: number): Promise<() => void> {
     const { clock, relays, outage } = this.#deps
     const isWildcard = listenHost === undefined || listenHost === '0.0.0.0' || listenHost === '::'
@@ -126,16 +134,16 @@ export class OwnerRouting {
   }
 
   /**
-   * Redis was away, and may have forgotten this relay: it is told at once, before clients ask
-   * elsewhere for their sessions.
+   * Redis was away, and may have lost the record of this relay. The relay announces itself at once,
+   * before clients ask other relays for their sessions.
    */
   announceAgain(): void {
-    if (!this.#isRetired) this.#announce().catch(ignore) // the next heartbeat says so if it goes on
+    if (!this.#isRetired) this.#announce().catch(ignore) // the next heartbeat reports it
   }
 
   /**
-   * The relay stops: no WebSocket leads through it any more, and the clients of those that do are
-   * told by their owners.
+   * The relay stops: it tunnels no more WebSockets, and asks the owners of the tunneled sessions to
+   * close them with a good-bye.
    */
   async leave(): Promise<void> {
     this.#isLeaving = true
@@ -146,12 +154,15 @@ export class OwnerRouting {
       .catch((error: unknown) => log.warn({ error }, 'relay.tunnels_not_told'))
   }
 
-  /** WebSockets that lead through this relay to another one. */
+  /** Number of WebSockets that lead through this relay to another one. */
   get tunnels(): number {
     return this.#tunnels.size
   }
 
-  /** The last step of a relay that stops: nobody owns anything here any more. */
+  /**
+   * The last step of a relay that stops: its record is removed, so no relay finds an owner here any
+   * more.
+   */
   async retire(): Promise<void> {
     this.#isRetired = true
     this.#tunnels.cutAll()
@@ -162,14 +173,12 @@ export class OwnerRouting {
     const key = request.headers[HOP_HEADER]
     const [, sessionId = '', owner] = OWNED.exec(request.url ?? '') ?? []
     if (key === this.#hopKey) this.#deps.onColleague(request.socket)
-    else if (key !== undefined) request.url = '/' // nobody but a relay has any business with this header
+    else if (key !== undefined) request.url = '/' // not from a relay
     if (key !== undefined || owner === undefined || owner === this.#nodeId) this.#serve(ways)
     else void this.#handOver({ owner, sessionId }, ways)
   }
 
-  /**
-   * Answers here. Whatever is thrown on the way is the end of this request, and of nothing else.
-   */
+  /** Answers here. An exception of a listener ends this request only. */
   #serve(ways: Ways): void {
     try {
       ways.serve()
@@ -206,7 +215,7 @@ export class OwnerRouting {
   }
 }
 
-/** An address of this machine that others can reach. */
+/** An address of this machine that other machines can reach. */
 function firstAddress(): string {
   const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? [])
   return all.find(({ internal, family }) => !internal && family === 'IPv4')?.address ?? '127.0.0.1'

@@ -3,14 +3,14 @@ import type { Socket } from 'socket.io'
 import type { Clock } from '#runtime'
 
 /**
- * Packets and control frames of one connection; a client that keeps to its 10 messages a minute
- * needs a fraction of them.
+ * Packets and control frames of one connection in a minute; a client that keeps to its 10 messages
+ * a minute needs a fraction of them.
  */
 const PACKETS_PER_MINUTE_MAX = 120
 const MINUTE_MS = 60_000
 
 type Connection = Socket['conn']
-/** What this needs of `ws`'s own class; a private part of the vendor's, as in frames.ts. */
+/** The parts of `ws`'s own class that are used here; private to the vendor, as in frames.ts. */
 type WebSocket = EventEmitter & { terminate(): void }
 type WebSockets = {
   handleUpgrade(
@@ -22,10 +22,11 @@ type WebSockets = {
 }
 
 /**
- * Cuts connections that send more packets than any client needs to, whatever they are: most of them
- * reach no handler of ours. Control frames of a WebSocket count too, although no packet comes of
- * them; a pong that answers our ping does not, for we asked for it. Minutes are the same for
- * everybody; kept: the open connections that sent something in this one, and those that owe a pong.
+ * Cuts connections that send more packets than any client needs to. Packets of every kind count,
+ * because most of them reach no handler of ours. Control frames of a WebSocket count too, although
+ * no packet comes of them; a pong that answers our ping does not count. All connections share the
+ * same minutes. Kept are the open connections that sent a packet in this minute, and those that owe
+ * a pong.
  */
 export class PacketLimit {
   readonly #clock: Clock
@@ -34,8 +35,8 @@ export class PacketLimit {
   readonly #pinged = new Set<Connection>()
   readonly #owners = new WeakMap<WebSocket, Connection>()
   #untilMs = 0
-  // One listener for all, which hears from the emitter whose packet it is: a function of each
-  // connection's own would be kept with it.
+  // One listener for all connections, which gets its connection as `this`: a function for each
+  // connection would stay in memory with it.
   readonly #onPacket: (this: Connection, packet: Readonly<{ type: string }>) => void
   readonly #onPacketCreate: (this: Connection, packet: Readonly<{ type: string }>) => void
   readonly #onUpgrade: (this: Connection, transport: Readonly<{ socket?: WebSocket }>) => void
@@ -65,7 +66,7 @@ export class PacketLimit {
       limit.pinged.delete(this)
     }
     this.#onControlFrame = function () {
-      if (limit.count(limit.owners.get(this) ?? this)) this.terminate() // the connection that it carries ends with it
+      if (limit.count(limit.owners.get(this) ?? this)) this.terminate() // its connection ends too
     }
   }
 
@@ -78,8 +79,8 @@ export class PacketLimit {
   }
 
   /**
-   * Watches every WebSocket of the server from its first frame on, which may be long before it is a
-   * connection's.
+   * Watches every WebSocket of the server from its first frame on. That may be long before the
+   * WebSocket belongs to a connection.
    */
   watchSockets(sockets: WebSockets): void {
     const handleUpgrade = sockets.handleUpgrade.bind(sockets)
@@ -90,7 +91,7 @@ export class PacketLimit {
       })
   }
 
-  /** @returns whether it is one too many */
+  /** @returns `true` if the packet is over the limit */
   readonly #count = (sender: Connection | WebSocket): boolean => {
     if (this.#clock.monotonicMs() >= this.#untilMs) {
       this.#sent.clear()

@@ -1,7 +1,7 @@
 /**
- * What happened in the last `windowMs`, in three numbers: of the window before this one, the share
- * counts that is not over yet. So a limit holds wherever a second is cut, and a crowd that comes at
- * once is let in whole as long as it is no larger than the limit.
+ * Counts the events of the last `windowMs`, with three numbers. Of the window before this one, the
+ * share counts that is not over yet. So a limit holds for every interval of that length, and a
+ * crowd that comes at once is admitted whole if it is no larger than the limit.
  */
 export class SlidingWindow {
   readonly #windowMs: number

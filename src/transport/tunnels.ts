@@ -5,18 +5,19 @@ import type { Clock } from '#runtime'
 import type { RelayNode } from '#store'
 import { sendTo } from './forward.ts'
 
-/** Sessions that one message names; its length follows from that. */
+/** Sessions that one message names; the length of the message follows from this number. */
 const SESSIONS_PER_MESSAGE = 200
 const MESSAGE_BYTES_MAX = 65_536
-/** Between two messages, so that a full relay's clients do not all come back at once. */
+/** The pause between two messages, so that a full relay's clients do not all come back at once. */
 const PAUSE_MS = 100
 const SESSION_ID = /^[A-Za-z0-9_.-]{1,64}$/
 
 type Tunnel = Readonly<{ socket: Duplex; owner: string; sessionId: string }>
 
 /**
- * WebSockets that lead through this relay to the owners of their sessions. What passes is bytes,
- * and no word can be put between them: before a relay stops, it asks the owners to say good-bye.
+ * WebSockets that lead through this relay to the owners of their sessions. A tunnel carries bytes,
+ * and this relay cannot insert a packet between them: so before a relay stops, it asks the owners
+ * to close these sessions with a good-bye.
  */
 export class Tunnels {
   readonly #open = new Set<Tunnel>()
@@ -32,7 +33,8 @@ export class Tunnels {
   }
 
   /**
-   * Asks the owners to say good-bye to the clients of all tunnels. Resolves when they were asked.
+   * Asks the owners to close the sessions of all tunnels with a good-bye. Resolves when the owners
+   * were asked.
    */
   async sayGoodBye(
     clock: Clock,
@@ -57,7 +59,7 @@ export class Tunnels {
   }
 }
 
-/** Reads which sessions another relay's message names, and answers it. */
+/** Reads the session ids that another relay's message names, and answers the message. */
 export async function readGoodBye(
   request: IncomingMessage,
   response: ServerResponse,
