@@ -43,7 +43,7 @@ export type Permit = (kind: RequestKind) => Promise<void>
 export const permitOf =
   (budget: AccountBudget): Permit =>
   async (kind) => {
-    const hindrance = await replacementClaimOf(budget, kind)
+    const hindrance = await takeFromBudget(budget, kind)
     if (hindrance !== null)
       throw new HeldBackError('RATE_LIMITED', hindrance.why, hindrance.retryAfterMs)
   }
@@ -171,7 +171,7 @@ export class GuardedBroker implements Broker {
     const heldBack = (told: NotSent): NotSent => (kind === 'cancel' ? told : this.#heldBack(told))
     if (away !== null) return { kind: 'not_sent', ...away }
     const outcome = this.#line.run(kind, async (): Promise<Outcome | NotSent> => {
-      const hindrance = isBudgeted ? null : await replacementClaimOf(this.#budget, kind)
+      const hindrance = isBudgeted ? null : await takeFromBudget(this.#budget, kind)
       if (hindrance !== null) return heldBack({ kind: 'not_sent', ...hindrance })
       const answer = await call()
       if (answer.kind === 'unknown') this.#breaker.failed()
@@ -192,7 +192,7 @@ export class GuardedBroker implements Broker {
     const away = this.#away()
     if (away !== null) throw new BrokerError('UNAVAILABLE', away.why, away.retryAfterMs)
     const answer = this.#line.run(kind, async () => {
-      const hindrance = await replacementClaimOf(this.#budget, kind)
+      const hindrance = await takeFromBudget(this.#budget, kind)
       if (hindrance !== null)
         throw this.#heldBack(new BrokerError('RATE_LIMITED', hindrance.why, hindrance.retryAfterMs))
       return await this.#watched(call)
@@ -239,7 +239,7 @@ export class GuardedBroker implements Broker {
   }
 }
 
-async function replacementClaimOf(budget: AccountBudget, kind: RequestKind): Promise<Hindrance> {
+async function takeFromBudget(budget: AccountBudget, kind: RequestKind): Promise<Hindrance> {
   try {
     const waitMs = await budget.take(kind)
     return waitMs === 0
