@@ -62,12 +62,12 @@ describe.each(STORES)('claiming a trade, store %s', (name) => {
   })
 
   test.each<[string, Halt['allows'], Exposure, boolean]>([
-    ['nothing passes', 'nothing', 'adds', false],
-    ['nothing passes, not even what reduces', 'nothing', 'reduces', false],
-    ['what shrinks an order of ours passes', 'nothing', 'shrinks', true],
-    ['what adds does not pass', 'reducing', 'adds', false],
-    ['what reduces passes', 'reducing', 'reduces', true],
-    ['what shrinks passes too', 'reducing', 'shrinks', true],
+    ['all refused', 'nothing', 'adds', false],
+    ['all refused, reducing orders too', 'nothing', 'reduces', false],
+    ['shrinking an order of ours passes', 'nothing', 'shrinks', true],
+    ['reduce-only refuses an adding order', 'reducing', 'adds', false],
+    ['reduce-only passes a reducing order', 'reducing', 'reduces', true],
+    ['reduce-only passes a shrinking change', 'reducing', 'shrinks', true],
   ])('halted: %s', async (_what, allows, exposure, passes) => {
     for (const scope of ['user', 'connection'] as const) {
       const { controls, take, ref, userId, store } = await make()

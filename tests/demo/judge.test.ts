@@ -113,7 +113,7 @@ describe('judge', () => {
     ['another order', right.toReversed(), 'received portfolio.balanceChanged, '],
     ['a partial fill', [...right, update({ quantity: 5 })], 'portfolio.positionUpdated'],
     [
-      'an update of nothing known',
+      'an update of an unknown position',
       [...right, update({ currentPrice: 1, stopLossPrice: 2 })],
       'portfolio.positionUpdated',
     ],
@@ -142,9 +142,9 @@ describe('judge', () => {
       but('portfolio.balanceChanged', { change: '-1' }),
       'wrong payload: change',
     ],
-    ["somebody else's event", but('trade.filled', { userId: 'bob' }), 'of another user, bob'],
+    ['an event of another user', but('trade.filled', { userId: 'bob' }), 'of another user, bob'],
     [
-      "somebody else's price",
+      'a price of another user',
       [
         ...right,
         received('portfolio.positionUpdated', { ...(update({}).payload as object), userId: 'bob' }),

@@ -145,7 +145,7 @@ describe('login', () => {
   test.each([
     ['no token', undefined],
     ['nonsense', 'x.y.z'],
-    ['a token of somebody else', 'forged'],
+    ['a token signed with another secret', 'forged'],
     ['an expired token', 'expired'],
   ])('%s opens nothing', async (_what, kind) => {
     const sign = (secret: string, exp: number): Promise<string> =>
@@ -193,7 +193,7 @@ describe('login', () => {
 })
 
 describe('trades', () => {
-  test('an order is queued for the user of the token, whatever userId the body has', async () => {
+  test('an order is queued for the user of the token, not for a userId in the body', async () => {
     const order = {
       symbol: 'AAPL',
       quantity: '10',

@@ -81,14 +81,14 @@ describe('how much of a position may still be reduced', () => {
     ],
     ['more than there is leaves nothing', of([], intentOf({ ...sell, quantity: dec('160') })), '0'],
     ['a replacement under way counts once, the larger', grown('30', '70'), '30'],
-    ['a replacement under way to less takes what the old one may', grown('70', '30'), '30'],
+    ['a pending replacement to less takes the old size', grown('70', '30'), '30'],
     ['the two sides of an oco count once', oco(), '40'],
     [
       'the exits of a bracket count once, and no more than its entry has opened',
       bracket('40'),
       '60',
     ],
-    ['the exits of a bracket that has opened nothing take nothing', bracket('0'), '100'],
+    ['the exits of an unfilled bracket take nothing', bracket('0'), '100'],
     [
       'an order that was placed elsewhere counts too',
       {

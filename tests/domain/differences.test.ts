@@ -75,7 +75,7 @@ const coins = { symbol: 'ETH/USD' }
 const limit = { orderType: 'limit', limitPrice: dec('1800.123') } as const
 
 test.each<[string, Partial<OrderIntent>, Partial<BrokerOrder>, 'conformed' | 'unexplained']>([
-  ['a pair told with its slash', { symbol: 'ETHUSD' }, coins, 'conformed'],
+  ['a pair reported with its slash', { symbol: 'ETHUSD' }, coins, 'conformed'],
   ['another pair', { symbol: 'ETHUSD' }, { symbol: 'BTC/USD' }, 'unexplained'],
   [
     'a quantity with fewer decimals',
@@ -106,7 +106,7 @@ test.each<[string, Partial<OrderIntent>, Partial<BrokerOrder>, 'conformed' | 'un
   ['shares moved likewise', limit, { ...limit, limitPrice: dec('1800.5') }, 'unexplained'],
   ['a limit asked for, and none shown', limit, { ...limit, limitPrice: null }, 'unexplained'],
   [
-    'a stop told as a limit',
+    'a stop reported as a limit',
     { orderType: 'stop', stopPrice: dec('9') },
     { orderType: 'limit', stopPrice: dec('9') },
     'unexplained',

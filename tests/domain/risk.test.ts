@@ -93,13 +93,13 @@ describe('assess', () => {
       'ORDER_TOO_LARGE',
     ],
     [
-      'a market order, by what the other side asks',
+      'a market order, by the ask',
       intentOf(),
       facts({ orderNotionalMax: dec('10000') }, { quote }),
       'ORDER_TOO_LARGE',
     ],
     [
-      'a market sell, by what is bid',
+      'a market sell, by the bid',
       intentOf(sell),
       facts({ orderNotionalMax: dec('9900') }, { quote }),
       null,
@@ -123,7 +123,7 @@ describe('assess', () => {
       'PRICE_UNKNOWN',
     ],
     [
-      'without a quote, whatever the mark of the position',
+      'without a quote, for any mark of the position',
       intentOf(),
       facts({ orderNotionalMax: dec('10000') }, { position: held('1') }),
       'PRICE_UNKNOWN',

@@ -41,11 +41,11 @@ describe('the broker’s total that persists', () => {
   const total = shown('65', '180.769230769', 5)
 
   test.each([
-    ['everything was booked', [a, b, c]],
-    ['what was taken back was never told', [a, c]],
-    ['only what lies above it was told', [c]],
-    ['only what lies under it was told', [a]],
-    ['nothing but the total was told', []],
+    ['every execution was booked', [a, b, c]],
+    ['the busted execution was never reported', [a, c]],
+    ['only the execution above the total was reported', [c]],
+    ['only the execution below the total was reported', [a]],
+    ['only the total was reported', []],
   ])('is the booked total in the end: %s', (_, told) => {
     for (const arrival of permutations([...told, total])) {
       const slice = play([...arrival, stands(5)], begun)

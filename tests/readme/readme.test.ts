@@ -128,7 +128,7 @@ describe('the pages', () => {
       expect(read(`tests/${suite}.test.ts`), event).toContain(title)
   })
 
-  test('.env.example names every setting, and nothing that nobody reads', () => {
+  test('.env.example - names every setting, and no setting without a reader', () => {
     const example = readFileSync(join(root, '.env.example'), 'utf8')
     const named = [...example.matchAll(/^#? ?([A-Z][A-Z0-9_]+)=/gm)].map((match) => match[1])
     const read = Object.values(processes).flatMap((settings) =>

@@ -200,12 +200,12 @@ test.each([
     [2, 9, 'state.sync 9'],
   ],
   [
-    'what the client was told',
+    'the events that the client got',
     { log: [1, 2, 3], at: 2, left: [1] },
     ['state.resync', 'state.sync 1'],
   ],
   [
-    'what the client was told, and it went on',
+    'the events that the client got, and went on',
     { log: [1, 2, 3], at: 2, left: [1, goingOnFrom(1)] },
     ['state.resync', 'state.sync 9'],
   ],

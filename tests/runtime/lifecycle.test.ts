@@ -48,13 +48,9 @@ test.each([
     `setTimeout(() => { throw new Error('planted') })`,
     'process.uncaught_exception',
   ],
+  ['an unhandled rejection', `Promise.reject(new Error('planted'))`, 'process.unhandled_rejection'],
   [
-    'a rejection that nobody handles',
-    `Promise.reject(new Error('planted'))`,
-    'process.unhandled_rejection',
-  ],
-  [
-    'an error event that nobody hears',
+    'an error event without a listener',
     `new (await import('events')).EventEmitter().emit('error', new Error('planted'))`,
   ],
 ])(

@@ -50,7 +50,7 @@ async function everything(): Promise<void> {
   move('SPLIT', '4', 'AAPL')
 }
 
-test('every move is in the books, and the books add up', async () => {
+test('every movement is in the books, and the books add up', async () => {
   await everything()
   expect(books()).toMatchObject({
     cash: '99491',
@@ -63,7 +63,7 @@ test('every move is in the books, and the books add up', async () => {
   expect(99_491 + 1_000 + 1.5).toBe(100_490 + 2.5)
 })
 
-test('the SDK lists them all, newest first, each with its own fields', async () => {
+test('the SDK lists every activity, newest first, each with its own fields', async () => {
   await everything()
   const rows = await officialSdk(sandbox).trading.accountActivities.getAccountActivities({})
   const types = ['SPLIT', 'JNLC', 'DIV', 'FEE', 'CSW', 'FILL', 'CSD']
@@ -86,7 +86,7 @@ test('the SDK lists them all, newest first, each with its own fields', async () 
   expect(split).toMatchObject({ net_amount: '0', qty: '30', symbol: 'AAPL' })
 })
 
-test('types, categories, direction and pages choose', async () => {
+test('types, categories, direction and pages filter the list', async () => {
   await everything()
   expect(await list('?activity_types=CSD,FEE')).toEqual(['FEE', 'CSD'])
   expect(await list('?activity_types=TRANS&direction=asc')).toEqual(['CSD', 'CSW'])
@@ -109,7 +109,7 @@ test('types, categories, direction and pages choose', async () => {
   expect(refused.status).toBe(422)
 })
 
-test('over HTTP a move answers its row, and an impossible one says why', async () => {
+test('over HTTP a movement answers its row, and an impossible one its error', async () => {
   const post = (body: unknown) => call(sandbox, 'POST', '/_sandbox/accounts/activities', body, {})
   const deposit = await post({ keyId: 'demo-key', type: 'CSD', amount: '5' })
   expect(deposit).toMatchObject({ status: 200, body: { activity_type: 'CSD', net_amount: '5' } })

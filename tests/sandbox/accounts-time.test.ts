@@ -7,7 +7,7 @@ import { call, Wire } from './wire.ts'
 
 const buy = { symbol: 'AAPL', qty: '1', side: 'buy', type: 'market', time_in_force: 'day' }
 
-test('virtual time moves by command only, and everything due happens on the way', async () => {
+test('virtual time moves by command only, and every due event happens on the way', async () => {
   await using sandbox = await startSandbox({
     seed: 'time',
     time: 'virtual',
@@ -42,7 +42,7 @@ test('an hour of ticks is one call', async () => {
   expect(await quote()).not.toEqual(before)
 })
 
-test('streams stay up while virtual time flies', async () => {
+test('streams stay up while virtual time advances', async () => {
   await using sandbox = await startSandbox({ time: 'virtual' })
   const wire = await new Wire(`${sandbox.wsUrl}/stream`).opened()
   await sandbox.control.advanceTime(600_000)
@@ -51,7 +51,7 @@ test('streams stay up while virtual time flies', async () => {
   wire.socket.terminate()
 })
 
-test('at speed 60 a minute of the market is a second', async () => {
+test('at speed 60 a minute of the market takes a second', async () => {
   await using sandbox = await startSandbox({
     speed: 60,
     fillDelayMs: 3_000,
@@ -67,7 +67,7 @@ test('at speed 60 a minute of the market is a second', async () => {
   ).toBeGreaterThanOrEqual(2_900)
 })
 
-test('real time is not advanced by command', async () => {
+test('real time cannot be advanced by command', async () => {
   await using sandbox = await startSandbox({ tickMs: 0 })
   expect((await call(sandbox, 'POST', '/_sandbox/clock/advance', { ms: 1 }, {})).status).toBe(422)
 })

@@ -80,7 +80,7 @@ describe('opening', () => {
 })
 
 describe('rate limits', () => {
-  test('the SDK is told the limit, when it is over, and when it may come back', async () => {
+  test('the SDK gets the limit, when it is over, and when to retry', async () => {
     sandbox.control.setRateLimit('demo-key', { perMinute: 2 })
     const { trading } = officialSdk(sandbox)
     const answer = await call(sandbox, 'GET', '/v2/clock')
@@ -102,7 +102,7 @@ describe('rate limits', () => {
     await expect(trading.account.getAccount()).resolves.toBeDefined()
   })
 
-  test('without headers a refusal says nothing but its body, and another account is not limited', async () => {
+  test('without headers a refusal has only its body, and other accounts are not limited', async () => {
     sandbox.control.setRateLimit('demo-key', { perMinute: 0, headers: false })
     const answer = await call(sandbox, 'GET', '/v2/clock')
     expect(answer).toMatchObject({
@@ -118,7 +118,7 @@ describe('rate limits', () => {
 })
 
 describe('the limit of all accounts', () => {
-  test('holds for each apart, headers and all, but not on 429 when they end there; Retry-After never', async () => {
+  test('holds for each account, headers and all, but not on 429; Retry-After never', async () => {
     const rateLimit = { perMinute: 2, headers: 'until_over' } as const
     await using server = await startSandbox({ clock, tickMs: 0, rateLimit })
     const { trading } = officialSdk(server)
@@ -190,7 +190,7 @@ describe('configurations', () => {
     },
   )
 
-  test('nothing trades overnight: an order for extended hours given in the evening works from 4:00', async () => {
+  test('no trade overnight: an evening order for extended hours works from 4:00', async () => {
     await using night = await startSandbox({
       time: 'virtual',
       marketOpen: 'calendar',
@@ -210,7 +210,7 @@ describe('configurations', () => {
     expect(await state()).toMatchObject({ status: 'filled', filled_qty: '1' })
   })
 
-  test('are read and changed with the SDK, and hold', async () => {
+  test('are read and changed with the SDK, and take effect', async () => {
     const { accountConfigurations } = officialSdk(sandbox).trading
     expect(await accountConfigurations.getAccountConfig()).toMatchObject({
       noShorting: false,

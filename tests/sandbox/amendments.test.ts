@@ -60,7 +60,7 @@ const amendments = () =>
   stream.updates.filter(({ event }) => event === 'trade_bust' || event === 'trade_correct')
 
 describe('a bust', () => {
-  test('is told with the execution it undoes, its price and quantity; order, position and cash follow', async () => {
+  test('reports its execution, price and quantity; order, position and cash follow', async () => {
     const first = await trade('buy', '4', '100')
     await trade('buy', '4', '110')
     expect(await position()).toEqual({ qty: '8', avgEntryPrice: '105', costBasis: '840' })
@@ -92,14 +92,14 @@ describe('a bust', () => {
     expect(rows).toMatchObject([{ activityType: 'FILL', qty: '4', price: '110' }])
   })
 
-  test('under the execution’s own id names no previous one', async () => {
+  test('under the execution’s own id names no previous id', async () => {
     const id = await trade('buy', '4', '100')
     await control(`executions/${id}/bust`, { keepsId: true })
     await expect.poll(() => amendments()).toMatchObject([{ event: 'trade_bust', execution_id: id }])
     expect(amendments()[0]).not.toHaveProperty('previous_execution_id')
   })
 
-  test('of shares that were sold since leaves the profit that the rest has made', async () => {
+  test('of shares sold since leaves the profit of the other shares', async () => {
     const first = await trade('buy', '4', '100')
     await trade('buy', '4', '110')
     await trade('sell', '4', '120')
@@ -109,7 +109,7 @@ describe('a bust', () => {
     await expect(position()).rejects.toMatchObject({ status: 404 })
   })
 
-  test('of what was split since takes the split with it', async () => {
+  test('of shares split since reverses the split too', async () => {
     const first = await trade('buy', '4', '100')
     await trade('buy', '2', '106')
     sandbox.control.moveMoney('demo-key', { type: 'SPLIT', amount: '2', symbol: 'AAPL' })
@@ -140,7 +140,7 @@ describe('a bust', () => {
     expect(sandbox.control.fillOrder(id)).toMatchObject({ status: 'filled', filled_qty: '10' })
   })
 
-  test('of what changed its symbol since is refused, and an armed one leaves it alone', async () => {
+  test('of a renamed symbol is refused, and an armed bust leaves the execution unchanged', async () => {
     const first = await trade('buy', '4', '100')
     const change = { type: 'symbol_change', symbol: 'AAPL', to: 'NVDA' }
     expect(await control('corporate-actions', change)).toMatchObject({ status: 200 })
@@ -152,7 +152,7 @@ describe('a bust', () => {
     expect(books().positions).toMatchObject([...before.positions, { symbol: 'AAPL', qty: '1' }])
   })
 
-  test('happens to an execution once, and only to one that stands', async () => {
+  test('happens to an execution once, and only to a valid one', async () => {
     const id = await trade('buy', '4', '100')
     sandbox.control.bustExecution(id)
     expect(await control(`executions/${id}/bust`)).toMatchObject({ status: 404 })
@@ -162,7 +162,7 @@ describe('a bust', () => {
 })
 
 describe('a correction', () => {
-  test('is told with what stands now; order, position, cash and activities follow', async () => {
+  test('reports the new figures; order, position, cash and activities follow', async () => {
     const first = await trade('buy', '4', '100')
     await trade('buy', '4', '110')
     const [, before] = await trading().accountActivities.getAccountActivities({})
@@ -213,7 +213,7 @@ describe('a correction', () => {
     })
   })
 
-  test('of a crypto trade takes the fee of what stands now', async () => {
+  test('of a crypto trade takes the fee of the new figures', async () => {
     sandbox.control.setPrice('BTC/USD', { bid: '100', ask: '100', last: '100' })
     await trading().orders.postOrder({
       postOrderRequest: {
@@ -231,7 +231,7 @@ describe('a correction', () => {
     checkBooks(books())
   })
 
-  test('can itself be corrected and busted, by the id that stands', async () => {
+  test('can itself be corrected and busted, by its current id', async () => {
     const first = await trade('buy', '4', '100')
     sandbox.control.correctExecution(first, { price: '101' })
     const second = String(books().executions[0]?.['execution_id'])

@@ -26,7 +26,7 @@ async function checkReservations(sandbox: Sandbox, n: number): Promise<void> {
 }
 
 test(
-  '10,000 random orders over 50 accounts keep every accounting identity after each step',
+  '10,000 random orders over 50 accounts keep each accounting identity at each step',
   { timeout: 240_000 },
   async () => {
     const accounts = Array.from({ length: ACCOUNTS }, (_, n) => keysOf(n))

@@ -29,7 +29,7 @@ test('a key is revoked and restored', async () => {
   expect((await call(sandbox, 'GET', '/v2/account')).status).toBe(200)
 })
 
-test('an order is held, filled in part by command, and seen in the ledger', async () => {
+test('an order is held, filled in part by command, and shown in the ledger', async () => {
   await control('matching/hold', { symbol: 'AAPL' })
   const { id } = (await call(sandbox, 'POST', '/v2/orders', buy)).body as { id: string }
   const filled = await control(`orders/${id}/fill`, { qty: '3', price: '100.01' })
@@ -69,7 +69,7 @@ test('a new account trades at once', async () => {
   expect(await control('accounts', { keyId: 'third', secret: 's' })).toMatchObject({ status: 422 })
 })
 
-test('prices, partial fills, market hours and streams are commanded', async () => {
+test('prices, partial fills, market hours and streams follow commands', async () => {
   expect((await control('prices', { symbol: 'AAPL', bid: '10', ask: '9' })).status).toBe(422)
   expect((await control('prices', { symbol: 'AAPL', last: '10' })).status).toBe(200)
   expect((await control('prices/release', { symbol: 'AAPL' })).status).toBe(200)
@@ -132,7 +132,7 @@ describe('control calls that a web page makes', () => {
     ['a sandboxed frame', { origin: 'null' }],
   ])('from %s are refused', async (_what, headers) => expect(await sent(headers)).toBe(403))
 
-  test('with a body of a form are refused, and one of JSON is read', async () => {
+  test('with a form body are refused, with a JSON body accepted', async () => {
     for (const type of [
       'text/plain',
       'application/x-www-form-urlencoded',
@@ -175,7 +175,7 @@ describe('command line', () => {
     })
   })
 
-  test('a taken port is said in one line', async () => {
+  test('a taken port is reported in one line', async () => {
     const refused = run('--port', String(sandbox.port))
     const words: unknown = expect.stringContaining(`Port ${sandbox.port} is taken`)
     await expect(refused).rejects.toMatchObject({ code: 1, stderr: words })
@@ -192,19 +192,22 @@ describe('command line', () => {
       { keyId: 'k', secret: 'x', oauthToken: 'demo-token' },
       /--accounts: the token of key k is taken\n$/,
     ],
-  ])('an account with a %s that another has is said in one line', async (_name, account, words) => {
-    const folder = mkdtempSync(join(tmpdir(), 'accounts-'))
-    try {
-      writeFileSync(join(folder, 'accounts.json'), JSON.stringify([account]))
-      const stderr: unknown = expect.stringMatching(words)
-      const refused = run('--port', '0', '--accounts', join(folder, 'accounts.json'))
-      await expect(refused).rejects.toMatchObject({ code: 1, stderr })
-    } finally {
-      rmSync(folder, { recursive: true })
-    }
-  })
+  ])(
+    'an account with the %s of another account is reported in one line',
+    async (_name, account, words) => {
+      const folder = mkdtempSync(join(tmpdir(), 'accounts-'))
+      try {
+        writeFileSync(join(folder, 'accounts.json'), JSON.stringify([account]))
+        const stderr: unknown = expect.stringMatching(words)
+        const refused = run('--port', '0', '--accounts', join(folder, 'accounts.json'))
+        await expect(refused).rejects.toMatchObject({ code: 1, stderr })
+      } finally {
+        rmSync(folder, { recursive: true })
+      }
+    },
+  )
 
-  test('an address that is not of this machine is said in one line', async () => {
+  test('an address that is not of this machine is reported in one line', async () => {
     const stderr: unknown = expect.stringMatching(
       /^sandbox cannot start. This machine has no address 203.0.113.1.*\n$/,
     )

@@ -50,7 +50,7 @@ async function rest(side: 'buy' | 'sell', limit: string): Promise<string> {
 }
 
 describe('a split', () => {
-  test('forward: more shares at a smaller price, worth the same, in every account', async () => {
+  test('forward - more shares at a smaller price, worth the same, in every account', async () => {
     await trade('buy', '10')
     await trade('sell', '3', otherKeys)
     const day = await read('/v2/stocks/AAPL/snapshot')
@@ -86,7 +86,7 @@ describe('a split', () => {
     checkBooks(books('demo-key-2'))
   })
 
-  test('in reverse: what is left over a whole share is paid in cash at the new price', async () => {
+  test('in reverse - fractions of whole-share holdings are paid in cash at the new price', async () => {
     await trade('buy', '25')
     await trade('sell', '7', otherKeys)
     await act({ type: 'split', symbol: 'AAPL', ratio: '0.1' })
@@ -109,14 +109,14 @@ describe('a split', () => {
     checkBooks(books('demo-key-2'))
   })
 
-  test('who held a fraction keeps one', async () => {
+  test('a fractional holding stays fractional', async () => {
     await trade('buy', '2.5')
     await act({ type: 'split', symbol: 'AAPL', ratio: '0.5' })
     expect(books()).toMatchObject({ cash: '99750', positions: [{ qty: '1.25', cost: '250' }] })
     checkBooks(books())
   })
 
-  test('resting orders stay as they are, at prices of before', async () => {
+  test('resting orders stay as they are, at the old prices', async () => {
     await trade('buy', '10')
     const take = await rest('sell', '130')
     const bid = await rest('buy', '5')
@@ -139,7 +139,7 @@ describe('a split', () => {
       .toMatchObject({ status: 'filled', filled_avg_price: '5' })
   })
 
-  test('a trade from before it can still be undone', async () => {
+  test('a trade from before it can still be busted', async () => {
     await trade('buy', '25')
     await trade('buy', '10')
     await act({ type: 'split', symbol: 'AAPL', ratio: '0.1' })
@@ -150,7 +150,7 @@ describe('a split', () => {
 })
 
 describe('a new symbol', () => {
-  test('positions go on under it at the same cost and price, and old orders are canceled', async () => {
+  test('positions keep their cost under the new symbol; old orders are canceled', async () => {
     await trade('buy', '10')
     const take = await rest('sell', '130')
     const other = await rest('buy', '5')
@@ -175,7 +175,7 @@ describe('a new symbol', () => {
     checkBooks(books())
   })
 
-  test('trades from before it stand', async () => {
+  test('trades from before it stay valid', async () => {
     await trade('buy', '10')
     await act({ type: 'symbol_change', symbol: 'AAPL', to: 'NVDA' })
     const [execution] = books().executions as { execution_id: string }[]

@@ -51,7 +51,7 @@ test('a buy of 0.1 fills 0.1 and leaves 0.09975, bought at the same price', asyn
   checkBooks(books())
 })
 
-test('the fill on the stream is gross, and tells the position that is left', async () => {
+test('the fill on the stream is gross, and has the remaining position', async () => {
   const stream = await new Wire(`${sandbox.wsUrl}/stream`).opened()
   stream.send({ action: 'auth', key: 'demo-key', secret: 'demo-secret' })
   stream.send({ action: 'listen', data: { streams: ['trade_updates'] } })
@@ -62,7 +62,7 @@ test('the fill on the stream is gross, and tells the position that is left', asy
     .toMatchObject({ data: { event: 'fill', qty: '0.1', position_qty: '0.09975' } })
 })
 
-test('what is left is all that can be sold, and a sale pays its fee in dollars', async () => {
+test('only the position after the fee can be sold, and a sale pays its fee in dollars', async () => {
   await trade('buy', '0.1')
   const gross = {
     symbol: 'BTC/USD',
@@ -89,7 +89,7 @@ test('what is left is all that can be sold, and a sale pays its fee in dollars',
   checkBooks(books())
 })
 
-test('a trade that is undone gives its fee back', async () => {
+test('a busted trade returns its fee', async () => {
   sandbox.control.armFault({ kind: 'bust_trade' })
   const ticket = {
     symbol: 'BTC/USD',
@@ -110,7 +110,7 @@ test('a trade that is undone gives its fee back', async () => {
   checkBooks({ ...books(), orders: [] })
 })
 
-test('stocks pay nothing', async () => {
+test('stocks pay no fee', async () => {
   const ticket = { symbol: 'AAPL', qty: '10', side: 'buy', type: 'market', time_in_force: 'day' }
   await call(sandbox, 'POST', '/v2/orders', ticket)
   await expect.poll(() => books().executions.length).toBe(1)

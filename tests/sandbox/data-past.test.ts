@@ -36,7 +36,7 @@ const page = async (query: string): Promise<Page> =>
   (await get(`/v2/stocks/trades?${query}`)).body as Page
 const START = '2024-03-15T14:00:00'
 
-test('every trade and quote since the start is there, as the streams told it', async () => {
+test('every trade and quote since the start is listed, as the streams sent it', async () => {
   const common = { x: 'V', c: ['@'], z: 'C', s: 100, i: expect.any(Number) as unknown }
   expect((await get('/v2/stocks/trades?symbols=MSFT,AAPL,NOPE')).body).toStrictEqual({
     trades: {
@@ -56,7 +56,7 @@ test('every trade and quote since the start is there, as the streams told it', a
   })
 })
 
-test('a stretch of it, the newest first, and page by page over the symbols', async () => {
+test('a range, the newest first, and page by page over the symbols', async () => {
   const prices = (ticks: readonly Tick[] = []): unknown[] => ticks.map(({ p }) => p)
   const stretch = await page(`symbols=AAPL&start=${START}.500Z&end=${START.slice(0, -1)}2Z`)
   expect(prices(stretch.trades?.['AAPL'])).toEqual([191, 192])
@@ -80,7 +80,7 @@ test('a stretch of it, the newest first, and page by page over the symbols', asy
   }
 })
 
-test('before the start there was nothing, and a wrong question is refused', async () => {
+test('a range before the start is empty, and a wrong query is refused', async () => {
   const before = 'start=2024-03-14&end=2024-03-15T13:00:00Z'
   expect((await get(`/v2/stocks/AAPL/trades?${before}`)).body).toEqual({
     symbol: 'AAPL',
@@ -100,7 +100,7 @@ test('before the start there was nothing, and a wrong question is refused', asyn
   expect(await get('/v2/stocks/AAPL/quotes?page_token=x')).toMatchObject({ status: 400 })
 })
 
-test('crypto is open to all', async () => {
+test('crypto needs no keys', async () => {
   sandbox.control.setPrice('BTC/USD', { last: '65000' })
   const path = '/v1beta3/crypto/us/trades?symbols=BTC/USD'
   expect((await call(sandbox, 'GET', path, undefined, {})).body).toMatchObject({
@@ -109,7 +109,7 @@ test('crypto is open to all', async () => {
   })
 })
 
-test('the oldest is forgotten when there is too much, and the pages of the rest stay whole', async () => {
+test('the oldest entries are dropped over the limit, and the other pages stay whole', async () => {
   for (let trade = 0; trade < 7_000; trade += 1)
     sandbox.control.setPrice('AAPL', { last: String(1_000 + trade) })
   const { trades, next_page_token: token } = await page('symbols=AAPL&limit=2000')
@@ -120,7 +120,7 @@ test('the oldest is forgotten when there is too much, and the pages of the rest 
   expect(prices).toEqual(Array.from({ length: 3_000 }, (_, index) => 5_000 + index))
 })
 
-test('the official SDK reads them', async () => {
+test('the official SDK reads the lists', async () => {
   const { marketData } = new Alpaca({
     keyId: 'demo-key',
     secret: 'demo-secret',

@@ -60,7 +60,7 @@ const stockTrade = { t: text, x: 'V', p: 185.1, s: 100, c: ['@'], i: number, z: 
 const cryptoQuote = { t: text, ap: 64250.01, as: 100, bp: 64249.99, bs: 100 }
 const cryptoTrade = { t: text, p: 64250, s: 100, i: number, tks: 'B' }
 
-describe('the latest of everything', () => {
+describe('latest trades, quotes and bars', () => {
   test.each([
     ['/v2/stocks/quotes/latest?symbols=AAPL,NOPE', { quotes: { AAPL: stockQuote } }],
     ['/v2/stocks/trades/latest?symbols=AAPL&feed=iex', { trades: { AAPL: stockTrade } }],
@@ -87,7 +87,7 @@ describe('the latest of everything', () => {
     expect(await body(path)).toStrictEqual(expected)
   })
 
-  test('snapshots have all five parts, of stocks by symbol and of crypto below their name', async () => {
+  test('snapshots have all five parts, stocks by symbol and crypto below `snapshots`', async () => {
     const parts = { minuteBar: bar, dailyBar: bar, prevDailyBar: bar }
     const stock = { latestTrade: stockTrade, latestQuote: stockQuote, ...parts }
     expect(await body('/v2/stocks/snapshots?symbols=AAPL,NOPE&feed=iex')).toStrictEqual({
@@ -132,7 +132,7 @@ describe('refusals have a message and no code', () => {
     expect(await body(path)).toStrictEqual({ message })
   })
 
-  test('stocks without keys are 401, over the limit 429; crypto asks for no keys', async () => {
+  test('stocks without keys are 401, over the limit 429; crypto needs no keys', async () => {
     const path = '/v2/stocks/snapshots?symbols=AAPL'
     expect(await call(sandbox, 'GET', path, undefined, {})).toMatchObject({
       status: 401,
@@ -145,7 +145,7 @@ describe('refusals have a message and no code', () => {
     expect([status, answered]).toEqual([429, { message: 'too many requests.' }])
   })
 
-  test('a plan without the consolidated tape sees it a quarter of an hour late', async () => {
+  test('a plan without the consolidated tape gets it a quarter of an hour late', async () => {
     await sandbox.close()
     sandbox = await startSandbox({ seed: 'data', tickMs: 0, clock, dataPlan: { feeds: ['iex'] } })
     const refused = {
@@ -161,7 +161,7 @@ describe('refusals have a message and no code', () => {
 })
 
 describe('bars', () => {
-  test('the past is there, trades on weekdays only, and a week is its days', async () => {
+  test('the past is listed, trades on weekdays only, and a week is the sum of its days', async () => {
     const range = 'symbols=AAPL,NOPE&start=2024-03-04&end=2024-03-14'
     const { bars, next_page_token } = await barsOf(`${range}&timeframe=1Day`)
     const days = bars['AAPL'] ?? []
@@ -193,7 +193,7 @@ describe('bars', () => {
     ])
   })
 
-  test('the same bars again from another start, the newest first, and from another sandbox', async () => {
+  test('bars are equal from another start, in reverse, and from another sandbox', async () => {
     const query = 'symbols=AAPL&timeframe=1Hour&start=2024-03-13T14:00:00Z&end=2024-03-13T17:00:00Z'
     const hours = (await barsOf(query)).bars['AAPL'] ?? []
     expect(hours.map(({ t }) => t)).toEqual(
@@ -205,7 +205,7 @@ describe('bars', () => {
     expect((await barsOf(query)).bars['AAPL']).toEqual(hours)
   })
 
-  test('pages run through the symbols one after the other, in either direction, and lose nothing', async () => {
+  test('pages run through the symbols in turn, in either direction, and lose nothing', async () => {
     const range = 'symbols=MSFT,AAPL&timeframe=1Day&start=2024-03-04&end=2024-03-08T23:00:00Z'
     for (const sort of ['asc', 'desc']) {
       const whole = await barsOf(`${range}&sort=${sort}`)
@@ -226,7 +226,7 @@ describe('bars', () => {
     }
   })
 
-  test('what trades becomes bars, and the day agrees with the snapshot', async () => {
+  test('trades become bars, and the bar of the day agrees with the snapshot', async () => {
     const fresh = new FakeClock()
     await sandbox.close()
     sandbox = await startSandbox({ seed: 'data', tickMs: 0, clock: fresh })
@@ -306,7 +306,7 @@ describe('the official SDK', () => {
     })
   })
 
-  test('sees its mistakes by name', async () => {
+  test('gets its mistakes by name', async () => {
     const { stocks } = sdk().marketData
     await expect(stocks.stockLatestQuoteSingle({ symbol: 'NOPE' })).rejects.toMatchObject({
       name: 'NotFoundError',
@@ -321,7 +321,7 @@ describe('the official SDK', () => {
   })
 })
 
-test("the bar of the day stays the last day's until something trades", async () => {
+test("the bar of the day stays the last day's until the first trade", async () => {
   await using virtual = await startSandbox({ time: 'virtual', tickMs: 0 })
   const snapshot = async (): Promise<unknown> =>
     (await call(virtual, 'GET', '/v2/stocks/AAPL/snapshot')).body

@@ -49,7 +49,7 @@ test('reject_order - answered 200, rejected later, never filled', async () => {
   expect(books()).toMatchObject({ cash: '100000', executions: [] })
 })
 
-test('fill_after_cancel - the order stays canceled, and the money is real', async () => {
+test('fill_after_cancel - the order stays canceled, and its fill is booked', async () => {
   sandbox.control.armFault({ kind: 'fill_after_cancel' })
   const resting = { ...market, type: 'limit', limitPrice: '90' } as const
   const { id = '' } = await orders().postOrder({ postOrderRequest: resting })
@@ -64,7 +64,7 @@ test('fill_after_cancel - the order stays canceled, and the money is real', asyn
   expect(books()).toMatchObject({ cash: '99640', positions: [{ symbol: 'AAPL', qty: '4' }] })
 })
 
-test('bust_trade - a fill is undone: cash, position and activities are as before', async () => {
+test('bust_trade - a fill is busted: cash, position and activities are as before', async () => {
   sandbox.control.armFault({ kind: 'bust_trade', nth: 2 })
   await orders().postOrder({ postOrderRequest: market })
   await expect.poll(events).toEqual(['new', 'fill'])
@@ -79,7 +79,7 @@ test('bust_trade - a fill is undone: cash, position and activities are as before
   expect(activities).toHaveLength(1)
 })
 
-test('correct_trade - a fill is changed: a cent more unless told, and the cash follows', async () => {
+test('correct_trade - a fill is changed, by a cent unless given, and the cash follows', async () => {
   sandbox.control.armFault({ kind: 'correct_trade' })
   await orders().postOrder({ postOrderRequest: market })
   await expect.poll(events).toEqual(['new', 'fill', 'trade_correct'])

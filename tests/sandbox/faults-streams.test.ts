@@ -96,7 +96,7 @@ describe('events of the trade stream', () => {
     expect(heard.errors).toEqual([])
   })
 
-  test('what waits to be reordered is sent when the fault is disarmed', async () => {
+  test('events held for reordering are sent when the fault is disarmed', async () => {
     const heard = tradeStream()
     await expect.poll(() => heard.listens).toBe(1)
     sandbox.control.armFault({ kind: 'reorder_events', count: 9 })
@@ -106,7 +106,7 @@ describe('events of the trade stream', () => {
     await expect.poll(() => heard.updates).toEqual(['fill a', 'new a'])
   })
 
-  test('a closed stream has lost the event for good, and comes back by itself', async () => {
+  test('a closed stream has lost the event for good, and reconnects by itself', async () => {
     const heard = tradeStream()
     await expect.poll(() => heard.listens).toBe(1)
     sandbox.control.armFault({ kind: 'close_stream', nth: 2 })
@@ -117,7 +117,7 @@ describe('events of the trade stream', () => {
     await expect.poll(() => heard.updates).toEqual(['new a', 'new b', 'fill b'])
   })
 
-  test('a mute stream stays up and says nothing, until it is opened again', async () => {
+  test('a mute stream stays up and sends nothing until it is opened again', async () => {
     const heard = tradeStream()
     await expect.poll(() => heard.listens).toBe(1)
     sandbox.control.armFault({ kind: 'mute_stream' })
@@ -169,7 +169,7 @@ describe('connecting', () => {
     expect(heard.errors).toEqual(['auth failed'])
   })
 
-  test('a second data connection is told 406, and the first one goes on', async () => {
+  test('a second data connection gets 406, and the first one continues', async () => {
     const first = dataStream()
     await expect.poll(() => first.listens).toBe(1)
     sandbox.control.armFault({ kind: 'connection_limit' })
@@ -180,7 +180,7 @@ describe('connecting', () => {
     await expect.poll(() => first.bids).toEqual([190.01])
   })
 
-  test('refuse_upgrade knows no account', () => {
+  test('refuse_upgrade takes no account', () => {
     expect(() => sandbox.control.armFault({ kind: 'refuse_upgrade', keyId: 'demo-key' })).toThrow(
       'knows no account',
     )
@@ -200,7 +200,7 @@ describe('events of a data stream', () => {
     await expect.poll(() => heard.bids).toEqual(bids)
   })
 
-  test('a text frame among MessagePack is a decode error, and the stream goes on', async () => {
+  test('a text frame among MessagePack is a decode error, and the stream continues', async () => {
     const heard = dataStream()
     await expect.poll(() => heard.listens).toBe(1)
     sandbox.control.armFault({ kind: 'text_frames', stream: 'data' })
@@ -211,7 +211,7 @@ describe('events of a data stream', () => {
   })
 })
 
-test('stream events fail by chance, and the same fault seed alike', async () => {
+test('stream events fail by chance, and in the same way for the same fault seed', async () => {
   const run = async (faultSeed: string): Promise<string[]> => {
     await using server = await startSandbox({ faultSeed, faultShare: 0.25, tickMs: 0 })
     const wire = await new Wire(`${server.wsUrl}/v2/iex`).opened()

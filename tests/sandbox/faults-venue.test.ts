@@ -102,7 +102,7 @@ describe('views', () => {
     expect(await one()).toEqual({ qty: '30', avgEntryPrice: '106.666666667' })
   })
 
-  test('late_activity - the fill is told and not yet a row', async () => {
+  test('late_activity - the stream has the fill, the activity list not yet', async () => {
     sandbox.control.armFault({ kind: 'late_activity', delayMs: 5_000 })
     await post(market)
     await expect.poll(events).toContain('fill')
@@ -127,7 +127,7 @@ describe('views', () => {
 describe('cancels', () => {
   const cancel = (orderId: string) => orders().deleteOrderByOrderID({ orderId })
 
-  test('stuck_cancel - accepted, and asked for as long as told', async () => {
+  test('stuck_cancel - accepted, and pending for the given time', async () => {
     sandbox.control.armFault({ kind: 'stuck_cancel', delayMs: 300_000 })
     const id = await post(resting)
     await cancel(id)
@@ -143,20 +143,17 @@ describe('cancels', () => {
     ['canceled', (id: string) => sandbox.control.cancelOrder(id)],
     ['filled', (id: string) => sandbox.control.fillOrder(id)],
     ['expired', () => sandbox.control.setMarketOpen(false)],
-  ])(
-    'stuck_cancel - without a time it ends %s when something else ends it',
-    async (status, end) => {
-      sandbox.control.armFault({ kind: 'stuck_cancel' })
-      const id = await post(resting)
-      await cancel(id)
-      await sandbox.control.advanceTime(3_600_000)
-      expect(await byId(id)).toMatchObject({ status: 'pending_cancel' })
-      end(id)
-      expect(await byId(id)).toMatchObject({ status })
-    },
-  )
+  ])('stuck_cancel - without a time it ends %s when another event ends it', async (status, end) => {
+    sandbox.control.armFault({ kind: 'stuck_cancel' })
+    const id = await post(resting)
+    await cancel(id)
+    await sandbox.control.advanceTime(3_600_000)
+    expect(await byId(id)).toMatchObject({ status: 'pending_cancel' })
+    end(id)
+    expect(await byId(id)).toMatchObject({ status })
+  })
 
-  test('reject_cancel - accepted, then refused, and the order goes on', async () => {
+  test('reject_cancel - accepted, then refused, and the order stays open', async () => {
     sandbox.control.armFault({ kind: 'reject_cancel' })
     const id = await post(resting)
     await cancel(id)
@@ -166,7 +163,7 @@ describe('cancels', () => {
     await expect.poll(events).toEqual(['new', 'order_cancel_rejected', 'fill'])
   })
 
-  test('the venue cancels by itself, over the control API', async () => {
+  test('the venue cancels an order by itself, over the control API', async () => {
     const id = await post(resting)
     const answer = await call(sandbox, 'POST', `/_sandbox/orders/${id}/cancel`, undefined, {})
     expect(answer).toMatchObject({ status: 200, body: { status: 'canceled' } })
@@ -178,7 +175,7 @@ describe('replacements', () => {
   const replace = (orderId: string, qty: string) =>
     orders().patchOrderByOrderId({ orderId, patchOrderRequest: { qty, limitPrice: '91' } })
 
-  test('fill_before_replace - accepted, but the original fills first, and the new one is rejected', async () => {
+  test('fill_before_replace - accepted, the original fills, the new order is rejected', async () => {
     sandbox.control.armFault({ kind: 'fill_before_replace' })
     const id = await post(resting)
     const successor = await replace(id, '20')
@@ -193,7 +190,7 @@ describe('replacements', () => {
     expect(books().positions).toMatchObject([{ qty: '10', cost: '900' }])
   })
 
-  test('reject_replace - accepted, then refused, and the original goes on', async () => {
+  test('reject_replace - accepted, then refused, and the original stays open', async () => {
     sandbox.control.armFault({ kind: 'reject_replace' })
     const id = await post(resting)
     await replace(id, '20')
@@ -205,7 +202,7 @@ describe('replacements', () => {
     ['total', [], '20', '27'],
     ['remaining', [{ kind: 'replace_remaining' } as const], '13', '20'],
   ])(
-    'sized by the %s quantity, with fills before and while it is asked',
+    'sized by the %s quantity, with fills before and during the replacement',
     async (_size, faults, qty, executed) => {
       faults.forEach((fault) => sandbox.control.armFault(fault))
       sandbox.control.armFault({ kind: 'fill_before_replace', qty: '4' })
@@ -240,7 +237,7 @@ describe('overfills', () => {
     expect(row).toMatchObject({ qty: qty ?? '1', cum_qty: filled, leaves_qty: '0' })
   })
 
-  test('by command, only when it is said', async () => {
+  test('by command, only with an explicit flag', async () => {
     const id = await post(market)
     await expect.poll(events).toContain('fill')
     expect(() => sandbox.control.fillOrder(id, { qty: '5' })).toThrow('already in')
@@ -250,7 +247,7 @@ describe('overfills', () => {
   })
 })
 
-test('delay_request - the client gives up, looks in vain, and the order comes to light late', async () => {
+test('delay_request - the client gives up, finds nothing, and the order appears late', async () => {
   sandbox.control.armFault({
     kind: 'delay_request',
     delayMs: 400,

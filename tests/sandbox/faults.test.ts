@@ -70,7 +70,7 @@ describe('a submit', () => {
     expect(sandbox.control.faults()).toEqual([])
   })
 
-  test('that is answered past the timeout was taken, and its repeat is told so', async () => {
+  test('that is answered past the timeout was accepted, and its repeat is a duplicate', async () => {
     sandbox.control.armFault({ kind: 'delay_answer', ...ordersOnly })
     await expect(submit('c1', 200)).rejects.toMatchObject({
       name: 'FetchError',
@@ -88,7 +88,7 @@ describe('a submit', () => {
     await expect(submit()).resolves.toMatchObject({ clientOrderId: 'c1' })
   })
 
-  test('whose connection was cut shows a fetch that failed underneath', async () => {
+  test('whose connection was cut shows a failed fetch as its cause', async () => {
     sandbox.control.armFault({ kind: 'lose_request', ...ordersOnly })
     await expect(submit()).rejects.toMatchObject({
       cause: { message: 'fetch failed', cause: { code: 'UND_ERR_SOCKET' } },
@@ -98,7 +98,7 @@ describe('a submit', () => {
 })
 
 describe('arming', () => {
-  test('the nth match fails, as often as told, and only for that account, method and path', async () => {
+  test('the nth match fails, the given number of times, for that account and path only', async () => {
     sandbox.control.armFault({
       kind: 'error_before',
       nth: 2,
@@ -119,7 +119,7 @@ describe('arming', () => {
     expect(sandbox.control.faults()).toEqual([])
   })
 
-  test('over HTTP a fault is armed, listed and disarmed; a wrong one is explained', async () => {
+  test('over HTTP a fault is armed, listed and disarmed; a wrong one gets its error', async () => {
     const control = (method: string, path: string, body?: unknown) =>
       call(sandbox, method, `/_sandbox/${path}`, body, {})
     const armed = await control('POST', 'faults', {
@@ -141,7 +141,7 @@ describe('arming', () => {
     )
   })
 
-  test('the SDK itself retries a read that met a fault, never a submit', async () => {
+  test('the SDK itself retries a failed read, never a submit', async () => {
     sandbox.control.armFault({ kind: 'error_before', status: 503, path: '/v2/account' })
     await expect(officialSdk(sandbox, {}).trading.account.getAccount()).resolves.toMatchObject({
       status: 'ACTIVE',
@@ -149,7 +149,7 @@ describe('arming', () => {
     expect(sandbox.control.ledger().requests.map(({ status }) => status)).toEqual([503, 200])
   })
 
-  test('the data host has its own words for too many requests', async () => {
+  test('the data host has its own text for too many requests', async () => {
     sandbox.control.armFault({ kind: 'rate_limit', path: '/v2/stocks*', headers: false })
     const answer = await call(sandbox, 'GET', '/v2/stocks/snapshots?symbols=AAPL')
     expect(answer).toMatchObject({ status: 429, body: { message: 'too many requests.' } })
@@ -181,7 +181,7 @@ describe('by chance', () => {
     expect(new Set(first).size).toBeGreaterThan(2)
   })
 
-  test('chance is switched off by command, and never meets a control call', async () => {
+  test('chance is switched off by command, and never affects a control call', async () => {
     await using server = await startSandbox({ faultShare: 1, tickMs: 0 })
     const off = await call(server, 'POST', '/_sandbox/faults/share', { share: 0 }, {})
     expect(off.status).toBe(200)

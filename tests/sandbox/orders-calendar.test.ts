@@ -133,7 +133,7 @@ describe('the calendar', () => {
     )
   })
 
-  test('may ask for the days that settle in a span', async () => {
+  test('lists the days that settle in a range', async () => {
     expect(await dates('start=2024-06-20&end=2024-06-21&date_type=SETTLEMENT')).toEqual([
       '2024-06-18',
       '2024-06-20',
@@ -183,7 +183,7 @@ describe('the clock', () => {
     })
   })
 
-  test('moves with the hours, and a command opens and closes against them until they are kept again', async () => {
+  test('moves with the hours; a command opens or closes until the calendar is back', async () => {
     await beginAt('2024-03-18T09:25:00-04:00')
     await clock.advance(10 * MINUTE_MS)
     expect(await wallClock()).toMatchObject({ is_open: true })
@@ -238,7 +238,7 @@ describe('orders by the calendar', () => {
     ['2024-03-18T19:00:00-04:00', true, true],
     ['2024-07-03T12:50:00-04:00', false, false],
     ['2024-07-04T12:00:00-04:00', true, true],
-  ])('at %s opg orders are taken: %s, cls orders: %s', async (time, opg, cls) => {
+  ])('at %s opg orders are accepted: %s, cls orders: %s', async (time, opg, cls) => {
     await beginAt(time)
     const taken = async (timeInForce: string): Promise<boolean> =>
       (await call(sandbox, 'POST', '/v2/orders', { ...rest, time_in_force: timeInForce }))

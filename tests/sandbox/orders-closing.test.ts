@@ -126,7 +126,7 @@ describe('all positions', () => {
     expect(qtyOf('AAPL')).toBe('10')
   })
 
-  test('with cancel_orders nothing is held any more, and all are closed', async () => {
+  test('with cancel_orders no shares stay held, and all positions are closed', async () => {
     await hold('AAPL', '10')
     await call(sandbox, 'POST', '/v2/orders', rest)
     expect(await close('?cancel_orders=true')).toMatchObject({

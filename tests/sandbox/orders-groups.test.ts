@@ -104,7 +104,7 @@ describe('a bracket', () => {
     expect(await statuses(order)).toEqual(['filled', 'new', 'held'])
   })
 
-  test('takes its profit, and the stop-loss is canceled', async () => {
+  test('fills its take-profit, and the stop-loss is canceled', async () => {
     const events = await listen()
     const order = await place(bracket)
     await price('110.01')
@@ -121,7 +121,7 @@ describe('a bracket', () => {
       ])
   })
 
-  test('stops its loss, and the take-profit is canceled', async () => {
+  test('fills its stop-loss, and the take-profit is canceled', async () => {
     const events = await listen()
     const order = await place(bracket)
     await price('94')
@@ -132,7 +132,7 @@ describe('a bracket', () => {
       .toEqual(['canceled sell limit', 'new sell stop', 'fill sell stop'])
   })
 
-  test('sold short mirrors it', async () => {
+  test('that sells short is the mirror image', async () => {
     const order = await place({
       ...bracket,
       side: 'sell',
@@ -144,7 +144,7 @@ describe('a bracket', () => {
     expect(await statuses(order)).toEqual(['filled', 'canceled', 'filled'])
   })
 
-  test('a part of the profit taken is taken off the stop-loss', async () => {
+  test('a partly filled take-profit reduces the stop-loss', async () => {
     const order = await place(bracket)
     const [profit] = (await read(order.id)).legs ?? []
     sandbox.control.fillOrder(profit?.id ?? '', { qty: '4', price: '110' })
@@ -157,14 +157,14 @@ describe('a bracket', () => {
     expect(position()).toBeUndefined()
   })
 
-  test('whose entry is canceled loses its legs', async () => {
+  test('a canceled entry cancels its legs', async () => {
     const order = await place({ ...bracket, type: 'limit', limit_price: '99' })
     await call(sandbox, 'DELETE', `/v2/orders/${order.id}`)
     await clock.advance(1)
     expect(await statuses(order)).toEqual(['canceled', 'canceled', 'canceled'])
   })
 
-  test.each([0, 1])('canceling leg %i cancels the other', async (leg) => {
+  test.each([0, 1])('canceling leg %i cancels the other leg', async (leg) => {
     const order = await place(bracket)
     await call(sandbox, 'DELETE', `/v2/orders/${(await read(order.id)).legs?.[leg]?.id}`)
     await clock.advance(1)
@@ -172,7 +172,7 @@ describe('a bracket', () => {
     expect(position()).toBe('10')
   })
 
-  test('its pair holds the shares once', async () => {
+  test('both legs together hold the shares once', async () => {
     await place(bracket)
     const { body } = await call(sandbox, 'GET', '/v2/positions/AAPL')
     expect(body).toMatchObject({ qty: '10', qty_available: '0' })
@@ -201,7 +201,7 @@ describe('a bracket', () => {
     expect(await statuses(order)).toEqual(['filled', 'canceled', 'filled'])
   })
 
-  test('a replaced entry takes its legs along', async () => {
+  test('a replaced entry keeps its legs', async () => {
     const order = await place({ ...bracket, type: 'limit', limit_price: '98' })
     const next = row(await call(sandbox, 'PATCH', `/v2/orders/${order.id}`, { limit_price: '99' }))
     await clock.advance(1)
@@ -212,7 +212,7 @@ describe('a bracket', () => {
 })
 
 describe('an oco', () => {
-  test('is its take-profit, with the stop-loss as its leg; one ends the other', async () => {
+  test('is its take-profit, with the stop-loss as its leg; one end cancels the other', async () => {
     await place(buy)
     const events = await listen()
     const order = await place(oco)

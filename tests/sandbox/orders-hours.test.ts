@@ -43,7 +43,7 @@ async function session(phase: 'closed' | 'pre' | 'regular' | 'post'): Promise<vo
 }
 
 describe('the close', () => {
-  test('ends day orders that had their day, filled in part or not; gtc and crypto go on', async () => {
+  test('ends day orders after their day, filled in part or not; gtc and crypto stay open', async () => {
     const day = await place(rest)
     const gtc = await place({ ...rest, time_in_force: 'gtc' })
     const crypto = await place({ ...rest, symbol: 'BTC/USD', qty: '0.1', time_in_force: 'gtc' })
@@ -55,7 +55,7 @@ describe('the close', () => {
     expect([(await read(gtc))['status'], (await read(crypto))['status']]).toEqual(['new', 'new'])
   })
 
-  test('frees what the orders held', async () => {
+  test('releases the buying power that the orders held', async () => {
     await place(rest)
     await session('closed')
     expect((await call(sandbox, 'GET', '/v2/account')).body).toMatchObject({
@@ -63,7 +63,7 @@ describe('the close', () => {
     })
   })
 
-  test('leaves queued orders for the next session, at whose close they end', async () => {
+  test('keeps queued orders for the next session, and ends them at its close', async () => {
     await session('closed')
     const id = await place(rest)
     await session('pre')
@@ -74,7 +74,7 @@ describe('the close', () => {
     expect(await read(id)).toMatchObject({ status: 'expired' })
   })
 
-  test('ends a day bracket whose entry is filled, legs and all', async () => {
+  test('ends a day bracket whose entry is filled, with its legs', async () => {
     const exits = { take_profit: { limit_price: '110' }, stop_loss: { stop_price: '95' } }
     await place({ ...buy, order_class: 'bracket', ...exits })
     await session('closed')
@@ -129,7 +129,7 @@ describe('auctions', () => {
     expect(await read(id)).toMatchObject({ status: 'filled', filled_avg_price: '100' })
   })
 
-  test('an order that the auction does not take is canceled', async () => {
+  test('an order that the auction does not fill is canceled', async () => {
     const close = await place({ ...rest, time_in_force: 'cls' })
     await session('closed')
     const open = await place({ ...rest, time_in_force: 'opg' })
@@ -150,7 +150,7 @@ describe('auctions', () => {
     expect([answer.status, answer.body]).toEqual([403, { code: 40310000, message }])
   })
 
-  test('take no stops', async () => {
+  test('accept no stops', async () => {
     const answer = await post({ ...buy, type: 'stop', stop_price: '105', time_in_force: 'cls' })
     expect(answer).toMatchObject({
       status: 422,
@@ -160,7 +160,7 @@ describe('auctions', () => {
 })
 
 describe('immediate orders', () => {
-  test('an ioc takes what it gets and cancels the rest; a fok takes all or nothing', async () => {
+  test('an ioc fills in part and cancels the rest; a fok fills in full or not at all', async () => {
     sandbox.control.setPartialFills(true, 1)
     const ioc = await read(await place({ ...buy, time_in_force: 'ioc' }))
     expect(ioc['status']).toBe('canceled')
@@ -174,7 +174,7 @@ describe('immediate orders', () => {
     })
   })
 
-  test('wait for the opening like all others', async () => {
+  test('wait for the opening like other orders', async () => {
     await session('closed')
     const id = await place({ ...buy, time_in_force: 'fok' })
     expect(await read(id)).toMatchObject({ status: 'accepted' })
@@ -183,7 +183,7 @@ describe('immediate orders', () => {
   })
 })
 
-test('gtc orders are canceled ninety days after they were made, at a quarter past four in New York', async () => {
+test('gtc orders are canceled after ninety days, at 16:15 in New York', async () => {
   await using virtual = await startSandbox({
     time: 'virtual',
     tickMs: 0,

@@ -36,7 +36,7 @@ const position = async (): Promise<unknown> =>
 const realized = (): string | undefined =>
   sandbox.control.ledger('demo-key').accounts['demo-key']?.realized
 
-test('what is sold comes from the oldest day, once the night has passed', async () => {
+test('a sale comes from the oldest day, once the night has passed', async () => {
   await trade('buy', '100', '10')
   await night()
   await trade('buy', '100', '20')
@@ -52,7 +52,7 @@ test('what is sold comes from the oldest day, once the night has passed', async 
   expect(realized()).toBe('1000')
 })
 
-test('the buys of one day are one lot: selling on the same day changes nothing overnight', async () => {
+test('the buys of one day are one lot: a sale on that day changes nothing overnight', async () => {
   await trade('buy', '100', '10')
   await trade('buy', '100', '20')
   await trade('sell', '50', '30')

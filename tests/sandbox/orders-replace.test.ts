@@ -68,7 +68,7 @@ async function listen(): Promise<() => string[]> {
     })
 }
 
-test('the new order has its own ids and asked-for terms, and the old one is replaced by it', async () => {
+test('the new order has ids of its own and the new terms, and the old one is replaced', async () => {
   const events = await listen()
   const old = await working({ client_order_id: 'old' })
   const answer = await patch(old, { limit_price: '91.50', qty: '12', client_order_id: 'new' })
@@ -104,7 +104,7 @@ test('a replacement without a client id gets one of its own', async () => {
   expect(id).toMatch(/^[\da-f-]{36}$/)
 })
 
-test('the new terms are what is matched', async () => {
+test('matching uses the new terms', async () => {
   const old = await working()
   const next = idOf(await patch(old, { limit_price: '100.01' }))
   await clock.advance(ROUND_TRIP_MS)
@@ -113,7 +113,7 @@ test('the new terms are what is matched', async () => {
   expect(await read(old)).toMatchObject({ status: 'replaced', filled_qty: '0' })
 })
 
-test('a fill that comes first wins: the replacement is rejected, and the events say so', async () => {
+test('a fill that comes first wins: the replacement is rejected, and events report it', async () => {
   const events = await listen()
   const old = await working({ client_order_id: 'old' })
   const next = idOf(await patch(old, { limit_price: '91', client_order_id: 'new' }))
@@ -131,7 +131,7 @@ test('a fill that comes first wins: the replacement is rejected, and the events 
     ])
 })
 
-test('a part filled meanwhile stays with the old order; one larger than the new total refuses the replacement', async () => {
+test('a part filled meanwhile stays with the old order; above the new total, refused', async () => {
   const first = await working()
   const second = await working()
   const kept = idOf(await patch(first, { qty: '8' }))
@@ -193,7 +193,7 @@ describe('refusals', () => {
     expect(await read(id)).toMatchObject({ status: 'partially_filled' })
   })
 
-  test('an order that is not there yet, on its way out, or over', async () => {
+  test('an order that is still pending, being canceled, or over', async () => {
     const early = idOf(await call(sandbox, 'POST', '/v2/orders', limit))
     const wordsOf = async (id: string): Promise<unknown> => (await patch(id, { qty: '11' })).body
     const refusal = (message: string): object => ({ code: 42210000, message })

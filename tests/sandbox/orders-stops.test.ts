@@ -97,7 +97,7 @@ describe('refusals', () => {
   })
 })
 
-test('a buy stop waits for a trade at its price, not for a quote, and then fills at the market', async () => {
+test('a buy stop waits for a trade at its price, not a quote, then fills at the market', async () => {
   const stop = await post({ ...buy, type: 'stop', stop_price: '102' })
   await becomes(stop, { status: 'new', stop_price: '102' })
   sandbox.control.setPrice('AAPL', { bid: '102.50', ask: '102.60' })
@@ -116,7 +116,7 @@ test('a triggered stop limit is a limit order: it fills no worse than its limit'
   await becomes(stop, { status: 'filled', filled_avg_price: '101.01' })
 })
 
-test('a trailing sell follows the market up by its price, never down, and sells when it turns', async () => {
+test('a trailing sell follows the price up, never down, and sells when it turns', async () => {
   const trail = await post({ ...sell, type: 'trailing_stop', trail_price: '2' })
   expect(trail.body).toMatchObject({
     type: 'trailing_stop',
@@ -144,7 +144,7 @@ test('a trailing buy follows the market down by its percentage', async () => {
   await becomes(trail, { status: 'filled', filled_avg_price: '88.01' })
 })
 
-test('a buy stop holds buying power above its stop price, and gives it back', async () => {
+test('a buy stop holds buying power above its stop price, and releases it', async () => {
   const power = async (): Promise<unknown> =>
     ((await call(sandbox, 'GET', '/v2/account')).body as { buying_power: string }).buying_power
   const stop = await post({ ...buy, type: 'stop', stop_price: '200' })

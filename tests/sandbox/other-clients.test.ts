@@ -33,7 +33,7 @@ const unset = {
 }
 
 describe('orders', () => {
-  test('fields that are null or empty are fields that are not there', async () => {
+  test('fields that are null or empty count as absent', async () => {
     const body = {
       ...unset,
       symbol: 'AAPL',
@@ -80,7 +80,7 @@ describe('orders', () => {
     expect((await post(body)).body).toMatchObject({ qty })
   })
 
-  test('fields that the broker does not know are passed over', async () => {
+  test('fields that the broker does not know are ignored', async () => {
     const body = {
       symbol: 'AAPL',
       qty: 1,
@@ -109,7 +109,7 @@ describe('orders', () => {
   })
 })
 
-test('a timeframe is read in upper and lower case, where that leaves it one meaning', async () => {
+test('a timeframe is read in upper and lower case, where that is unambiguous', async () => {
   const bars = '/v1beta3/crypto/us/bars?symbols=BTC/USD&start=2024-03-04&end=2024-03-06&timeframe='
   const pairs = [
     ['1min', '1Min'],
@@ -128,7 +128,7 @@ test('a timeframe is read in upper and lower case, where that leaves it one mean
   })
 })
 
-test('unlisten takes away what it names', async () => {
+test('unlisten removes the streams that it names', async () => {
   const wire = await new Wire(`${sandbox.wsUrl}/stream`).opened()
   const streams = (action: string, ...names: string[]) =>
     wire.send({ action, data: { streams: names } })

@@ -38,7 +38,7 @@ const read = async (sandbox: Sandbox, path: string): Promise<Row> =>
 const lastTrade = async (sandbox: Sandbox, symbol = 'AAPL'): Promise<Row> =>
   (await read(sandbox, `/v2/stocks/${symbol}/trades/latest`))['trade'] as Row
 
-test('a quiet symbol moves once in twenty steps, and quiet ones take turns', async () => {
+test('a quiet symbol moves once in twenty steps, and quiet symbols take turns', async () => {
   const sandbox = await start({ time: 'virtual', tickMs: 1_000 })
   const quoted = async (): Promise<number> => {
     const { quotes } = (await read(
@@ -93,7 +93,7 @@ describe('a recording', () => {
     })
   })
 
-  test('fills what it makes marketable, and leaves the other symbols to their walk', async () => {
+  test('fills the orders that it makes marketable; other symbols move at random', async () => {
     const sandbox = await start({ time: 'virtual', prices: recording })
     const walked = await lastTrade(sandbox, 'MSFT')
     const ticket = {
@@ -125,7 +125,7 @@ describe('a recording', () => {
     })
   })
 
-  test('what it says of a symbol that is held at a price is passed over', async () => {
+  test('its rows for a symbol with a held price are skipped', async () => {
     const sandbox = await start({ time: 'virtual', prices: recording })
     sandbox.control.setPrice('AAPL', { last: '200' })
     await sandbox.control.advanceTime(30_000)
@@ -155,7 +155,7 @@ describe('a recording', () => {
   })
 })
 
-describe('what cannot be read is said with its line', () => {
+describe('an unreadable row is refused with its line', () => {
   const row = '2024-01-01T00:00:00Z,AAPL,10,5'
   test.each([
     ['', 'there are no trades in it'],
@@ -199,7 +199,7 @@ describe('what cannot be read is said with its line', () => {
     }
   })
 
-  test('a file that is not there, or too large', () => {
+  test('a missing or too large file is refused', () => {
     expect(() => readFlags(['--prices', '/no/such/file'])).toThrow('--prices /no/such/file: ENOENT')
     const folder = mkdtempSync(join(tmpdir(), 'prices-'))
     const file = join(folder, 'prices.csv')
@@ -209,7 +209,7 @@ describe('what cannot be read is said with its line', () => {
     rmSync(folder, { recursive: true })
   })
 
-  test('a file that can be read is what the sandbox plays', () => {
+  test('a readable file is played by the sandbox', () => {
     const folder = mkdtempSync(join(tmpdir(), 'prices-'))
     const file = join(folder, 'prices.csv')
     writeFileSync(file, recording)

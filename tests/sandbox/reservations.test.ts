@@ -69,7 +69,7 @@ async function step(sandbox: Sandbox, roll: (sides: number) => number): Promise<
   }
 }
 
-test('whatever happens to orders, exactly what is left of the open ones is held', async () => {
+test('the buying power held is exactly the rest of the open orders, after any command', async () => {
   const clock = new FakeClock()
   const accounts = [{ keyId: 'cash', secret: 'only', cash: '50000', multiplier: 1 as const }]
   await using sandbox = await startSandbox({

@@ -183,7 +183,7 @@ describe('the market data streams', () => {
     expect([...new Set(frames.flatMap(kindOf))].toSorted()).toEqual(kinds.toSorted())
   })
 
-  test('MessagePack says the same, with times as timestamps', async () => {
+  test('MessagePack has the same content, with times as timestamps', async () => {
     const frames = await dataFrames('/v2/iex', ['AAPL'], { 'content-type': 'application/msgpack' })
     const news = frames.flatMap((frame) => frame as Row[]).filter((message) => 't' in message)
     expect(news.length).toBeGreaterThan(0)

@@ -156,7 +156,7 @@ describe('answers follow the reference', () => {
     expect(JSON.stringify(body).length).toBeGreaterThan('{"snapshots":{}}'.length)
   })
 
-  test('the orders that were checked had every ending that orders have', async () => {
+  test('the orders that were checked had every ending of orders', async () => {
     const { body } = await get('/v2/orders?status=all&limit=500')
     const statuses = (body as Row[]).map(({ status }) => status)
     expect(statuses).toEqual(
@@ -177,7 +177,7 @@ describe('answers follow the reference', () => {
     expect(replaced.body).toMatchObject({ replaces: idOf(old) })
   })
 
-  test('configurations answer a change as they answer a question', async () => {
+  test('configurations answer a change as they answer a read', async () => {
     const { body } = await call(sandbox, 'PATCH', '/v2/account/configurations', {
       trade_confirm_email: 'none',
     })
@@ -195,7 +195,7 @@ describe('answers follow the reference', () => {
     expect([answer.status, problemsOf('error', answer.body)]).toEqual([429, []])
   })
 
-  test('closing a position answers its order; closing and canceling all answer one row each', async () => {
+  test('a close answers its order; close-all and cancel-all answer one row each', async () => {
     const remove = (path: string): Promise<Answer> =>
       call(sandbox, 'DELETE', path, undefined, secondKeys)
     for (const symbol of ['AAPL', 'SPY', 'MSFT']) await post({ ...market, symbol }, secondKeys)

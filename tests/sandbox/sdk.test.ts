@@ -58,7 +58,7 @@ const marketBuy = (clientOrderId: string, qty = '10') =>
   ({ symbol: 'AAPL', qty, side: 'buy', type: 'market', timeInForce: 'day', clientOrderId }) as const
 
 describe('trading', () => {
-  test('a market buy is answered, filled, streamed, and shown in position, account and activities', async () => {
+  test('a market buy is answered, filled, streamed, and in position, account, activities', async () => {
     const alpaca = sdk()
     const updates = await listen(alpaca)
     sandbox.control.setPrice('AAPL', { bid: '185.00', ask: '185.10', last: '185.05' })
@@ -125,7 +125,7 @@ describe('trading', () => {
     await expect(refused).rejects.toMatchObject({ status: 422, code: 42210000 })
   })
 
-  test('an order is found by its client order id, and the same id is never taken twice', async () => {
+  test('an order is found by its client order id; the same id is never accepted twice', async () => {
     const alpaca = sdk()
     const order = await alpaca.trading.orders.postOrder({ postOrderRequest: marketBuy('a b/c') })
     const found = await alpaca.trading.orders.getOrderByClientOrderId({ clientOrderId: 'a b/c' })
@@ -143,7 +143,7 @@ describe('trading', () => {
     })
   })
 
-  test('accounts do not see each other', async () => {
+  test('an account has no access to the orders of another account', async () => {
     const first = sdk()
     const second = sdk('demo-key-2', 'demo-secret-2')
     const heard = await listen(second)
@@ -188,7 +188,7 @@ describe('trading', () => {
 })
 
 describe('control', () => {
-  test('a revoked key is refused and its streams are cut; restored it works again', async () => {
+  test('a revoked key is refused and its streams are cut; restored, it works again', async () => {
     const alpaca = sdk()
     await listen(alpaca)
     expect(sandbox.control.streams().trade).toBe(1)
@@ -202,7 +202,7 @@ describe('control', () => {
     expect(await alpaca.trading.account.getAccount()).toMatchObject({ status: 'ACTIVE' })
   })
 
-  test('a held answer: the order fills before its own POST is answered', async () => {
+  test('a held answer - the order fills before its own POST is answered', async () => {
     const alpaca = sdk()
     const updates = await listen(alpaca)
     sandbox.control.holdAnswers()
@@ -217,7 +217,7 @@ describe('control', () => {
     expect(answered).toHaveBeenCalledOnce()
   })
 
-  test('a dropped answer: the SDK sees a transport error, and the order is there', async () => {
+  test('a dropped answer - the SDK gets a transport error, and the order exists', async () => {
     const alpaca = sdk()
     sandbox.control.holdAnswers({ drop: true })
     const posting = alpaca.trading.orders.postOrder({ postOrderRequest: marketBuy('c1') })
@@ -241,7 +241,7 @@ describe('control', () => {
     await expect.poll(() => updates.at(-1)).toMatchObject({ event: 'fill', qty: '6' })
   })
 
-  test('a canceled order can still take a late fill, and stays canceled', async () => {
+  test('a canceled order can still get a late fill, and stays canceled', async () => {
     const alpaca = sdk()
     const updates = await listen(alpaca)
     sandbox.control.holdMatching()
@@ -301,7 +301,7 @@ describe('market data', () => {
     expect(trades[0]).toMatchObject({ symbol: 'AAPL', price: 190.02 })
   })
 
-  test('snapshots of known symbols come, unknown ones are left out', async () => {
+  test('snapshots of known symbols are returned, unknown symbols are left out', async () => {
     const snapshots: unknown = await sdk().marketData.stocks.stockSnapshots({
       symbols: 'AAPL,NOPE',
       feed: 'iex',

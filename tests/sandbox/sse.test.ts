@@ -88,7 +88,7 @@ const ACTIVITIES = '/v2beta1/events/activities'
 const names = ({ events }: Reader): string[] => events.map(({ event }) => event)
 
 describe('order events', () => {
-  test('live: each change once, as the trade stream tells it, framed with a space, after a comment', async () => {
+  test('live: each change once, as on the trade stream, after a comment', async () => {
     await buy()
     const live = await reader(TRADES)
     await expect.poll(() => live.heard).toBe(':heartbeat\n\n')
@@ -120,7 +120,7 @@ describe('order events', () => {
     expect(ids.toSorted()).toEqual(ids)
   })
 
-  test('until_id and until: the stream ends there with everything up to it', async () => {
+  test('until_id and until: the stream ends there with every event up to it', async () => {
     await buy()
     await buy('2')
     const all = await reader(`${TRADES}?since=2024-03-15`)
@@ -168,7 +168,7 @@ describe('order events', () => {
     }
   })
 
-  test('accounts hear only their own; a revoked key is cut off', async () => {
+  test('accounts get only their own events; a revoked key is cut off', async () => {
     const other = { 'apca-api-key-id': 'demo-key-2', 'apca-api-secret-key': 'demo-secret-2' }
     const mine = await reader(TRADES)
     const theirs = new Reader()
@@ -184,7 +184,7 @@ describe('order events', () => {
 })
 
 describe('activities', () => {
-  test('an execution, with its id of the execution and what it did to the cash', async () => {
+  test('an execution, with its execution id and its effect on the cash', async () => {
     const live = await reader(ACTIVITIES)
     const trades = await reader(TRADES)
     await expect.poll(() => live.heard + trades.heard).toBe(':heartbeat\n\n:heartbeat\n\n')
@@ -219,7 +219,7 @@ describe('activities', () => {
     })
   })
 
-  test('money that moves besides: deposit, withdrawal, fee, dividend, split', async () => {
+  test('money moved otherwise: deposit, withdrawal, fee, dividend, split', async () => {
     await buy('4')
     const live = await reader(ACTIVITIES)
     await expect.poll(() => live.heard).toBe(':heartbeat\n\n')
@@ -261,7 +261,7 @@ describe('activities', () => {
     expect(replayed.events).toEqual(live.events.slice(3, 6))
   })
 
-  test('a crypto fee follows the execution that it is for', async () => {
+  test('a crypto fee follows its execution', async () => {
     const live = await reader(ACTIVITIES)
     await expect.poll(() => live.heard).toBe(':heartbeat\n\n')
     const order = { symbol: 'BTC/USD', qty: '1', side: 'buy', type: 'market', time_in_force: 'gtc' }
@@ -272,7 +272,7 @@ describe('activities', () => {
       .toEqual(['TRD', 'CFEE'])
   })
 
-  test('the official SDK reads them raw', async () => {
+  test('the official SDK reads the raw events', async () => {
     const alpaca = new Alpaca({
       keyId: 'demo-key',
       secret: 'demo-secret',
@@ -298,7 +298,7 @@ describe('activities', () => {
 })
 
 describe('faults', () => {
-  test('drop_for_slowness - events are lost, the comment says how many, and since_id brings them back', async () => {
+  test('drop_for_slowness - events are lost and counted; since_id brings them back', async () => {
     const live = await reader(TRADES)
     await expect.poll(() => live.heard).toBe(':heartbeat\n\n')
     sandbox.control.armFault({ kind: 'drop_for_slowness', nth: 2, count: 2 })
@@ -312,7 +312,7 @@ describe('faults', () => {
     await expect.poll(() => names(all)).toEqual(['new', 'fill', 'new', 'fill'])
   })
 
-  test('end_with_error - the comment, and the server closes; nothing is lost for who comes back', async () => {
+  test('end_with_error - a comment, then the close; a resume loses nothing', async () => {
     const live = await reader(ACTIVITIES)
     await expect.poll(() => live.heard).toBe(':heartbeat\n\n')
     sandbox.control.armFault({ kind: 'end_with_error', stream: 'events', keyId: 'demo-key' })
@@ -338,7 +338,7 @@ describe('slow readers', () => {
     json: String(number),
   })
 
-  test('who falls ten thousand events behind is told how many are lost, and goes on from there', async () => {
+  test('a reader 10,000 events behind gets the number of lost events, then continues', async () => {
     const log = createEventLog()
     const slow = new PassThrough({ highWaterMark: 1_000 })
     streamEvents(slow, log.of(account, 'trades'), new FakeClock(), {})
@@ -352,7 +352,7 @@ describe('slow readers', () => {
     expect(heard.match(/^data: /gm)).toHaveLength(12_000 - lost)
   })
 
-  test('a range ends though its timer comes a moment early', async () => {
+  test('a range ends though its timer fires a moment early', async () => {
     class EarlyClock extends FakeClock {
       override after(delayMs: number, run: () => void) {
         return super.after(delayMs > 5 ? delayMs - 2 : delayMs, run)
@@ -368,7 +368,7 @@ describe('slow readers', () => {
     expect(reader.writableEnded).toBe(true)
   })
 
-  test('history is no reason to drop: a reader of all of it gets all of it, at its own speed', async () => {
+  test('history is never dropped: a slow reader gets all of it, at its own speed', async () => {
     const log = createEventLog()
     for (let number = 0; number < 15_000; number += 1) log.append(account, 'trades', event(number))
     const slow = new PassThrough({ highWaterMark: 1_000 })
@@ -384,7 +384,7 @@ describe('slow readers', () => {
     expect(heard).not.toContain('dropped')
   })
 
-  test('the log forgets the oldest of all accounts, and a reader who waited too long learns of it', () => {
+  test('the log drops the oldest events of all accounts, and counts them', () => {
     const log = createEventLog(3)
     const other = newAccount({
       id: 'b',

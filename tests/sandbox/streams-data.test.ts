@@ -112,8 +112,8 @@ describe('acknowledgements', () => {
   })
 })
 
-describe('what the feeds carry', () => {
-  test('a minute of trades becomes a bar and the day so far, on every stock feed but the late one', async () => {
+describe('messages of the feeds', () => {
+  test('a minute of trades becomes a bar and the day so far, on every live stock feed', async () => {
     const clock = new FakeClock()
     const sandbox = await start({ clock })
     const channels = { bars: ['*'], dailyBars: ['AAPL'] }
@@ -144,7 +144,7 @@ describe('what the feeds carry', () => {
     expect(late.heard[0]).toMatchObject([{ T: 'q', S: 'AAPL', bp: 184.99, ap: 185.01 }])
   })
 
-  test('some bars are corrected half a minute later, for a trade that was reported late', async () => {
+  test('some bars are corrected half a minute later, for a trade reported late', async () => {
     const clock = new FakeClock()
     const sandbox = await start({ clock })
     const wire = await subscribed(sandbox, '/v2/iex', { bars: ['AAPL'], updatedBars: ['AAPL'] })
@@ -178,7 +178,7 @@ describe('what the feeds carry', () => {
     ])
   })
 
-  test('crypto trades say who took, quotes and trades have no venue, and the book is whole', async () => {
+  test('crypto trades name the taker, quotes and trades have no venue, the book is whole', async () => {
     const sandbox = await start()
     const wire = await subscribed(sandbox, '/v1beta3/crypto/us', {
       trades: ['*'],
@@ -199,7 +199,7 @@ describe('what the feeds carry', () => {
     })
   })
 
-  test('FAKEPACA trades on the test feed while nothing else moves, and cannot be ordered', async () => {
+  test('FAKEPACA trades on the test feed while other symbols stand, and has no orders', async () => {
     const clock = new FakeClock()
     const sandbox = await start({ clock, marketOpen: false })
     const wire = await subscribed(sandbox, '/v2/test', {
@@ -229,7 +229,7 @@ describe('what the feeds carry', () => {
   })
 })
 
-describe('who is let in', () => {
+describe('admission', () => {
   test.each([
     ['an OAuth token by message', { action: 'auth', key: 'oauth', secret: 'demo-token' }],
     ['unknown fields beside the keys', { ...credentials, paper: true }],
@@ -250,7 +250,7 @@ describe('who is let in', () => {
     expect(stranger.heard).toEqual([connected, error(402, 'auth failed')])
   })
 
-  test('who does not authenticate within ten seconds is told so and dropped; who did stays', async () => {
+  test('a socket without a login within ten seconds gets an error and is closed', async () => {
     const clock = new FakeClock()
     const sandbox = await start({ clock })
     const slow = await open(sandbox, '/v2/iex', {})
@@ -264,7 +264,7 @@ describe('who is let in', () => {
     expect(sandbox.control.streams().data).toBe(1)
   })
 
-  test('one connection more than the plan allows is told 406, and may try again on the same socket', async () => {
+  test('one connection too many gets 406, and may try again on the same socket', async () => {
     const clock = new FakeClock()
     const sandbox = await start({ clock, dataPlan: { connectionsPerFeedMax: 1 } })
     const first = await open(sandbox, '/v2/iex')
@@ -331,7 +331,7 @@ test('each error code reaches the client on command, in its own encoding', async
   })
 })
 
-test('a MessagePack socket may send text, and nonsense in either form is 400', async () => {
+test('a MessagePack socket may send text, and malformed data in either form is 400', async () => {
   const wire = await open(await start(), '/v2/iex', { 'content-type': 'application/msgpack' })
   wire.send(JSON.stringify(credentials))
   wire.send(encode('auth'))
@@ -345,7 +345,7 @@ test('a MessagePack socket may send text, and nonsense in either form is 400', a
   expect(answers).toEqual([authenticated, invalid, invalid, invalid, invalid, invalid])
 })
 
-test('sockets are pinged; one that never answers is dropped', async () => {
+test('sockets are pinged; one that never answers is closed', async () => {
   const clock = new FakeClock()
   const sandbox = await start({ clock })
   const alive = await open(sandbox, '/v2/iex')
@@ -363,7 +363,7 @@ test('sockets are pinged; one that never answers is dropped', async () => {
   expect(sandbox.control.streams().data).toBe(1)
 })
 
-test('the official SDK hears bars, statuses and its own errors', async () => {
+test('the official SDK gets bars, statuses and its own errors', async () => {
   const clock = new FakeClock()
   const sandbox = await start({ clock })
   const alpaca = new Alpaca({ keyId: 'demo-key', secret: 'demo-secret', paper: true })

@@ -100,7 +100,7 @@ describe('a message about a stock', () => {
     expect(late.frames).toHaveLength(4)
   })
 
-  test('imbalances are acknowledged while there are any', async () => {
+  test('imbalances are acknowledged while subscribed', async () => {
     const wire = await subscribed('/v2/iex', { imbalances: ['AAPL'], lulds: ['SPY'] })
     wire.send({ action: 'unsubscribe', imbalances: ['AAPL'] })
     await expect.poll(() => wire.frames.length).toBe(4)
@@ -128,7 +128,7 @@ describe('news', () => {
     headline: 'Apple buys a coin',
   } as const
 
-  test('an article comes once to who follows any of its symbols', async () => {
+  test('an article arrives once at each follower of any of its symbols', async () => {
     const both = await subscribed('/v1beta1/news', { news: ['AAPL', 'BTCUSD'] })
     const all = await subscribed('/v1beta1/news', { news: ['*'] }, packedHeader)
     const other = await subscribed('/v1beta1/news', { news: ['MSFT'] })
@@ -158,7 +158,7 @@ describe('news', () => {
   })
 })
 
-test('the official SDK hears every one of them', async () => {
+test('the official SDK gets every article', async () => {
   const alpaca = new Alpaca({ keyId: 'demo-key', secret: 'demo-secret', paper: true })
   const stocks = alpaca.marketData.stockStream({ feed: 'iex', url: `${sandbox.wsUrl}/v2/iex` })
   const articles = alpaca.marketData.newsStream({ url: `${sandbox.wsUrl}/v1beta1/news` })

@@ -89,7 +89,7 @@ describe('bodies', () => {
     await serves()
   })
 
-  test('ten megabytes are refused before they are read, announced or not', async () => {
+  test('ten megabytes are refused before they are read, with or without a length', async () => {
     const announced = await dial()
     const told = answerOf(announced)
     announced.write(head('POST', '/v2/orders', `content-length: ${10 * MIB}\r\n`))
@@ -129,7 +129,7 @@ describe('bodies', () => {
 })
 
 describe('slow clients', () => {
-  test('a body that never comes to its end holds nobody up', async () => {
+  test('a body that never ends delays no other request', async () => {
     const slow = await Promise.all(Array.from({ length: 50 }, () => dial()))
     for (const socket of slow)
       socket.write(head('POST', '/v2/orders', 'content-length: 100\r\n') + '{"sy')
@@ -140,7 +140,7 @@ describe('slow clients', () => {
     await serves()
   })
 
-  test('a market data socket that does not read is told 407 at the end of what it had, and is dropped', async () => {
+  test('a market data socket that does not read gets 407 after its queue, and is closed', async () => {
     const slow = await open('/v2/iex', demoKeys)
     const prompt = await open('/v2/iex', demoKeys)
     for (const wire of [slow, prompt]) {
@@ -166,7 +166,7 @@ describe('slow clients', () => {
 })
 
 describe('frames', () => {
-  test('malformed frames on both streams are answered, and the socket goes on', async () => {
+  test('malformed frames on both streams are answered, and the socket stays open', async () => {
     const trade = await open('/stream')
     const data = await open('/v2/iex')
     const nonsense = ['{', '"text"', '7', 'null', '[]', '{}', '{"action":7}', '\u0000']
@@ -186,7 +186,7 @@ describe('frames', () => {
     expect(data.heard.at(-1)).toEqual([{ T: 'success', msg: 'authenticated' }])
   })
 
-  test('a frame that breaks the protocol, and one that is too large, end their own socket only', async () => {
+  test('a frame that breaks the protocol or is too large ends its own socket only', async () => {
     const broken = await open('/stream')
     const large = await open('/v2/iex')
     const fine = await open('/v2/iex', demoKeys)
@@ -199,7 +199,7 @@ describe('frames', () => {
     await serves()
   })
 
-  test('who opens a trade stream and says nothing is dropped after ten seconds', async () => {
+  test('a trade stream without a message is closed after ten seconds', async () => {
     const silent = await open('/stream')
     const busy = await open('/stream')
     busy.send({ action: 'auth', key: 'demo-key', secret: 'demo-secret' })
@@ -209,7 +209,7 @@ describe('frames', () => {
     expect(sandbox.control.streams().trade).toBe(1)
   })
 
-  test('thousands of idle sockets, HTTP and WebSocket, cost little and are in the way of nobody', async () => {
+  test('thousands of idle sockets, HTTP and WebSocket, cost little and delay no request', async () => {
     const before = process.memoryUsage().rss
     const each = idlePairs()
     for (let opened = 0; opened < each; opened += IDLE_BATCH) {
@@ -225,7 +225,7 @@ describe('frames', () => {
     await serves()
   })
 
-  test('an upgrade to nowhere is refused and leaves nothing open', async () => {
+  test('an upgrade to an unknown path is refused and leaves nothing open', async () => {
     const headers = {
       connection: 'Upgrade',
       upgrade: 'websocket',

@@ -94,7 +94,7 @@ describe('authentication and listen', () => {
     expect(wire.heard).toEqual([...refused, authorized, listening('trade_updates')])
   })
 
-  test('listen replaces the whole set: repeated it changes nothing, and unknown names leave it empty', async () => {
+  test('listen replaces the set: a repeat changes nothing, unknown names empty it', async () => {
     const wire = await listener()
     for (const streams of [
       ['trade_updates', 'trade_updates'],
@@ -120,7 +120,7 @@ describe('authentication and listen', () => {
     expect(wire.frames).toHaveLength(5)
   })
 
-  test('two sockets of one account hear the same, once each', async () => {
+  test('two sockets of one account get the same events, once each', async () => {
     const first = await listener()
     const second = await listener()
     await post()
@@ -171,7 +171,7 @@ describe('events', () => {
     'trade_correct',
   ]
 
-  test('every documented name can be told of an order, on the wire and to the official SDK', async () => {
+  test('every documented event can be sent for an order, on the wire and to the SDK', async () => {
     const alpaca = new Alpaca({ keyId: 'demo-key', secret: 'demo-secret', paper: true })
     const stream = alpaca.trading.stream({ url: `${sandbox.wsUrl}/stream` })
     const seen: string[] = []

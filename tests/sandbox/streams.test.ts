@@ -60,7 +60,7 @@ describe('trade stream', () => {
     expect(wire.frames.every(({ binary }) => binary)).toBe(true)
   })
 
-  test('refuses wrong keys, listening before keys, and nonsense', async () => {
+  test('refuses wrong keys, listening before keys, and malformed data', async () => {
     const wire = await open('/stream')
     wire.send(listen)
     wire.send({ ...credentials, secret: 'wrong' })
@@ -73,7 +73,7 @@ describe('trade stream', () => {
     ])
   })
 
-  test('an update carries its ids, times, this execution, the position and the whole order', async () => {
+  test('an update carries ids, times, its execution, the position and the whole order', async () => {
     const wire = await open('/stream')
     wire.send(credentials)
     wire.send(listen)
@@ -122,7 +122,7 @@ describe('trade stream', () => {
     ])
   })
 
-  test('an unknown path is no stream, a huge message ends its socket, and streams can be cut', async () => {
+  test('an unknown path is no stream, a huge message ends its socket, streams can be cut', async () => {
     await expect(open('/nope')).rejects.toThrow('404')
     const huge = await open('/stream')
     const cut = await open('/stream')

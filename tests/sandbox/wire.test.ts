@@ -107,7 +107,7 @@ describe('refusals of an order', () => {
       'invalid position_intent',
     ],
     [
-      'the intent to close what is not held',
+      'the intent to close without a position',
       { side: 'sell', position_intent: 'sell_to_close' },
       422,
       42210000,
@@ -169,7 +169,7 @@ describe('refusals of an order', () => {
     expect(sandbox.control.ledger('demo-key').accounts['demo-key']?.orders).toEqual([])
   })
 
-  test('too little buying power says how much there is and how much it takes', async () => {
+  test('too little buying power - the refusal has the available and the needed amount', async () => {
     const answer = await post({ ...rest, limit_price: '150' }, cashKeys)
     expect(answer.status).toBe(403)
     expect(answer.body).toEqual({
@@ -180,7 +180,7 @@ describe('refusals of an order', () => {
     })
   })
 
-  test('open buys hold buying power, and a cancel gives it back', async () => {
+  test('open buys hold buying power, and a cancel releases it', async () => {
     const first = await post({ ...rest, limit_price: '60' }, cashKeys)
     expect((await post({ ...rest, limit_price: '60' }, cashKeys)).status).toBe(403)
     expect(
@@ -191,7 +191,7 @@ describe('refusals of an order', () => {
       .toBe(200)
   })
 
-  test('a cash account does not short', async () => {
+  test('a cash account cannot sell short', async () => {
     const answer = await post({ ...buy, side: 'sell', qty: '1' }, cashKeys)
     expect(answer.body).toEqual({ code: 40310000, message: 'account is not allowed to short' })
   })
@@ -237,7 +237,7 @@ describe('refusals of an order', () => {
 })
 
 describe('an order on the wire', () => {
-  test('has every field, strings for amounts, and null for what is not', async () => {
+  test('has every field, strings for amounts, and null for absent values', async () => {
     const { status, body } = await post({ ...rest, client_order_id: 'mine' })
     expect(status).toBe(200)
     const uuid: unknown = expect.stringMatching(
@@ -285,13 +285,13 @@ describe('an order on the wire', () => {
     })
   })
 
-  test('may be sent with numbers and without a content type, and gets a client id of its own', async () => {
+  test('may have numbers and no content type, and gets a client id of its own', async () => {
     const { body } = await post(JSON.stringify({ ...rest, qty: 10, limit_price: 100.5 }))
     expect(body).toMatchObject({ qty: '10', limit_price: '100.5' })
     expect((body as { client_order_id: string }).client_order_id).toMatch(/^[\da-f-]{36}$/)
   })
 
-  test('orders in money may have a limit or a stop only where the sandbox was told so', async () => {
+  test('notional orders may have a limit or a stop only with `notionalLimits`', async () => {
     const priced = { ...buy, qty: undefined, notional: '1000', type: 'limit', limit_price: '1.00' }
     expect(await post(priced)).toMatchObject({
       status: 422,
@@ -426,7 +426,7 @@ describe('lists', () => {
     ])
   })
 
-  test('a closed position is gone, not zero', async () => {
+  test('a closed position is absent, not zero', async () => {
     await post(buy)
     await settled(1)
     expect((await get('/v2/positions/AAPL')).body).toMatchObject({
@@ -455,7 +455,7 @@ describe('the server', () => {
     expect([answer.status, answer.body]).toEqual([401, { message: 'unauthorized.' }])
   })
 
-  test('answers what it does not have', async () => {
+  test('answers unknown paths, methods and ids with their errors', async () => {
     expect(await get('/v2/nothing')).toMatchObject({ status: 404, body: { code: 40410000 } })
     expect(await get('/v2/orders/%E0%A4%A')).toMatchObject({ status: 404 })
     expect(await call(sandbox, 'PUT', '/v2/orders')).toMatchObject({ status: 405 })
@@ -494,7 +494,7 @@ describe('the server', () => {
     ['/v2/watchlists:by_name?name=x', 'the sandbox has no watchlists'],
     ['/v2/options/contracts', 'the sandbox trades no options'],
     ['/v3/clock', 'the sandbox has one market: ask /v2/clock and /v2/calendar'],
-  ])('refuses %s in so many words', async (path, message) => {
+  ])('refuses %s with that reason', async (path, message) => {
     expect(await get(path)).toMatchObject({ status: 501, body: { message } })
     expect(await call(sandbox, 'POST', path, { name: 'x' })).toMatchObject({
       status: 501,
@@ -502,7 +502,7 @@ describe('the server', () => {
     })
   })
 
-  test('answers a body that is no JSON, or no object, or too large, and serves on', async () => {
+  test('answers a body that is no JSON, no object or too large, and stays up', async () => {
     expect(await post('{"symbol":')).toMatchObject({ status: 400, body: { code: 40010000 } })
     expect(await post('[]')).toMatchObject({
       status: 422,
@@ -528,7 +528,7 @@ describe('the server', () => {
   })
 })
 
-test('a client that goes away in the middle of its body is no error of the server', async () => {
+test('a client that leaves in the middle of its body is no error of the server', async () => {
   const write = process.stderr.write.bind(process.stderr)
   const said: string[] = []
   process.stderr.write = (text: string | Uint8Array): boolean => said.push(String(text)) > 0

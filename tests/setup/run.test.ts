@@ -104,7 +104,7 @@ setInterval(() => {}, 1000)
 appendFileSync('ready', 'yes')`
 
 describe('before the entry', () => {
-  test('packages are installed the first time, and then when the lock file changes; otherwise nothing is said', async () => {
+  test('packages are installed at first and when the lock file changes, else skipped', async () => {
     const first = run('')
     expect(await first.ended).toEqual([0, null])
     expect(await first.stderr).toBe(
@@ -119,7 +119,7 @@ describe('before the entry', () => {
     expect(read('calls')).toContain('ci --include=dev')
   })
 
-  test('what npm has installed by other means is not installed again', async () => {
+  test('packages that npm has installed otherwise are not installed again', async () => {
     const packages = { 'node_modules/one': { version: '1.0.0', integrity: 'sha512-a' } }
     installed()
     writeFileSync(join(project, 'package-lock.json'), JSON.stringify({ packages }))
@@ -139,7 +139,7 @@ describe('before the entry', () => {
     expect(read('calls').split('\n').filter(Boolean)).toHaveLength(1)
   })
 
-  test('a lock whose owner is gone holds nobody up', async () => {
+  test('a lock whose owner is gone is ignored', async () => {
     mkdirSync(join(project, '.cache'))
     const gone = execFileSync('sh', ['-c', 'echo $$'], { encoding: 'utf8' }).trim()
     writeFileSync(join(project, '.cache/set-up.lock'), gone)
@@ -147,7 +147,7 @@ describe('before the entry', () => {
     expect(existsSync(join(project, '.cache/set-up.lock'))).toBe(false)
   })
 
-  test('a failed installation is told, nothing is started, and the next command tries again', async () => {
+  test('a failed installation is reported, starts no process, and is tried again', async () => {
     const works = read('bin/npm')
     writeFileSync(join(project, 'bin/npm'), '#!/bin/sh\nexit 1\n')
     const failing = run('console.log("started")')
@@ -158,7 +158,7 @@ describe('before the entry', () => {
     expect(await run('').ended).toEqual([0, null])
   })
 
-  test('a server that was named and is not there is one line, not a start', async () => {
+  test('a configured server that is missing is one line of error, and no start', async () => {
     installed()
     const demo = run('console.log("started")', {
       entry: 'src/apps/demo/main.ts',
@@ -175,7 +175,7 @@ describe('before the entry', () => {
 describe('the entry', () => {
   beforeEach(installed)
 
-  test('runs on Node 24 with its arguments, and so does what it starts by name', async () => {
+  test('runs on Node 24 with its arguments, and so do its child processes', async () => {
     const { ended, stdout } = run(`import { execFileSync } from 'node:child_process'
       const [, , ...args] = process.argv
       console.log(JSON.stringify([args, process.version, execFileSync('node', ['-p', 'process.version'], { encoding: 'utf8' }).trim()]))`)
@@ -187,7 +187,7 @@ describe('the entry', () => {
     ])
   })
 
-  test('is told which Redis server to start', async () => {
+  test('gets the path of the Redis server in its environment', async () => {
     const bin = join(project, 'bin/npm')
     const demo = run('console.log(process.env.REDIS_SERVER_BIN)', {
       entry: 'src/apps/demo/main.ts',
@@ -196,7 +196,7 @@ describe('the entry', () => {
     expect(await demo.stdout).toBe(`${bin}\n`)
   })
 
-  test('reads .env where it is a process of the system, without overriding what is set', async () => {
+  test('reads .env where it is a process of the system; set variables win', async () => {
     writeFileSync(join(project, '.env'), 'RELAY_PORT=1\nLOG_LEVEL=debug\n')
     const print = 'console.log(process.env.RELAY_PORT, process.env.LOG_LEVEL)'
     const relay = run(print, { entry: 'relay/main.ts', env: { RELAY_PORT: '2' } })
@@ -205,16 +205,16 @@ describe('the entry', () => {
     expect(await sandbox.stdout).toBe('undefined undefined\n')
   })
 
-  test('passes its exit code on', async () => {
+  test('returns its exit code', async () => {
     expect(await run('process.exitCode = 7').ended).toEqual([7, null])
   })
 
-  test('passes the signal that ended it on', async () => {
+  test('ends by the same signal', async () => {
     expect(await run("process.kill(process.pid, 'SIGKILL')").ended).toEqual([null, 'SIGKILL'])
   })
 
   test.each(['SIGINT', 'SIGTERM'] as const)(
-    'hears %s once, though terminal, npm and set-up all pass it on',
+    'gets %s once, though terminal, npm and set-up all pass it on',
     async (signal) => {
       const { pid, ended } = run(DRAINS)
       await written('ready', 'yes')
@@ -227,7 +227,7 @@ describe('the entry', () => {
     },
   )
 
-  test('is asked to end when its terminal goes away', async () => {
+  test('is asked to end when its terminal closes', async () => {
     const { pid, ended } = run(DRAINS)
     await written('ready', 'yes')
     process.kill(-pid, 'SIGHUP')
@@ -243,7 +243,7 @@ describe('the entry', () => {
   })
 
   test.each(['SIGINT', 'SIGTERM'] as const)(
-    'hears %s that reaches only what npm started, and npm hears how it ended',
+    'gets %s that reaches only npm’s child, and npm gets its exit status',
     async (signal) => {
       mkdirSync(join(project, 'src/apps/sandbox'), { recursive: true })
       writeFileSync(join(project, 'src/apps/sandbox/main.ts'), DRAINS)

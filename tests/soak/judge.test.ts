@@ -92,7 +92,8 @@ const withOrder = (over: Partial<Order>) => ({
 })
 
 describe('the judge of the soak', () => {
-  test('finds nothing where everything agrees', () => expect(verdictOn({})).toEqual(emptyVerdict()))
+  test('reports nothing where all sources agree', () =>
+    expect(verdictOn({})).toEqual(emptyVerdict()))
 
   test.each<[string, Partial<Evidence>]>([
     ['cash', withLedger({ cash: '1' })],
@@ -105,13 +106,15 @@ describe('the judge of the soak', () => {
       withLedger({ orders: [row, { ...row, id: 'b2', client_order_id: 'x' }] }),
     ],
     ['an order that the broker does not know', withLedger({ orders: [] })],
-    ['a trade told as submitted twice', { told: [submitted, submitted, partial, filled] }],
-    ['a fill told before the submission', { told: [partial, submitted, filled] }],
-    ['an ending that was not told', { told: [submitted, partial] }],
+    ['a trade reported as submitted twice', { told: [submitted, submitted, partial, filled] }],
+    ['a fill reported before the submission', { told: [partial, submitted, filled] }],
+    ['an ending that was not reported', { told: [submitted, partial] }],
     ['another ending than there was', withOrder({ status: 'canceled' })],
-  ])('sees %s that differs', (_what, over) => expect(verdictOn(over).differences).not.toEqual([]))
+  ])('reports %s that differs', (_what, over) =>
+    expect(verdictOn(over).differences).not.toEqual([]),
+  )
 
-  test('a cost may be off by what an average of nine decimals does not say, and by no more', () => {
+  test('a cost may be off by the rounding of a nine-decimal average, and no more', () => {
     const at = (price: string) =>
       withLedger({
         executions: [
@@ -127,7 +130,7 @@ describe('the judge of the soak', () => {
     expect(verdictOn(withLedger({ orders: [row, { ...row, id: 'b2' }] })).duplicateOrders).toBe(1)
   })
 
-  test('counts a fill that was not told, and one that was told twice', () => {
+  test('counts a fill that was not reported, and one that was reported twice', () => {
     const short = entry('trade.filled', { quantity: 90 }, 3)
     expect(verdictOn({ told: [submitted, partial, short] }).missingFills).toBe(1)
     expect(verdictOn({ told: [submitted, partial, partial, filled] }).repeatedFills).toBe(1)

@@ -22,7 +22,7 @@ function tailOf(log: LogEntry[]) {
 }
 const names = (tail: LogTail): string[] => (tail.entries.get('u1') ?? []).map((one) => one.id)
 
-test('what Redis lost is taken back, whether or not something followed', async () => {
+test('events that Redis lost are taken back, with later events or without', async () => {
   const log = [entry(1, null), entry(2, 1), entry(3, 2)]
   const tail = tailOf(log)
   await tail.catchUp()

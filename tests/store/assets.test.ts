@@ -35,12 +35,12 @@ const share = (symbol: string, over: Partial<Asset> = {}): Asset => ({
 })
 const listed = (asset: Asset) => ({ kind: 'listed', asset })
 
-test('while there is no list, nothing is said of a symbol', async () => {
+test('while there is no list, every symbol is unknown', async () => {
   expect(await reader().find(['AAPL'], 'paper')).toEqual(new Map([['AAPL', { kind: 'unknown' }]]))
   expect(await reader().find([])).toEqual(new Map())
 })
 
-test('a symbol is told as it is listed, or as not in the list of its environment', async () => {
+test('a symbol is listed with its terms, or not in the list of its environment', async () => {
   const held = share('GME', { isTradable: false })
   await writer().put('paper', [share('AAPL'), held])
   const answers = await reader().find(['AAPL', 'GME', 'ZZZZ'], 'paper')
@@ -53,7 +53,7 @@ test('a symbol is told as it is listed, or as not in the list of its environment
   expect((await reader().find(['AAPL'])).get('AAPL')).toEqual(listed(share('AAPL')))
 })
 
-test('a pair without its slash leads to its canonical symbol, unless that is the name of something else', async () => {
+test('a pair without its slash is its canonical symbol, unless the spelling is taken', async () => {
   const pair = (symbol: string) => share(symbol, { assetClass: 'crypto', isShortable: false })
   await writer().put('paper', [pair('ETH/USD'), share('SOLUSD'), pair('SOL/USD')])
   const answers = await reader().find(['ETHUSD', 'ETH/USD', 'SOLUSD'], 'paper')
@@ -85,14 +85,14 @@ test('a list lives for a day, and is due again long before', async () => {
   expect(await redis.connect().pttl('assets:{paper}:turn')).toBeLessThanOrEqual(ASSETS_REFRESH_MS)
 })
 
-test('one worker at a time reads the list, and another one takes over when it does not come to an end', async () => {
+test('one worker at a time reads the list, and another takes over when it fails to end', async () => {
   expect(await writer().takeTurn('paper')).toBe(true)
   expect(await writer().takeTurn('paper')).toBe(false)
   expect(await writer().takeTurn('live')).toBe(true)
   expect(await redis.connect().pttl('assets:{paper}:turn')).toBeLessThanOrEqual(ASSETS_TURN_MS)
 })
 
-test('a list that is too long is cut, and what is not in it is not said to be unlisted', async () => {
+test('a list that is too long is cut, and symbols outside it are unknown, not unlisted', async () => {
   await writer().put(
     'paper',
     Array.from({ length: ASSETS_MAX + 1 }, (_, n) => share(`A${n}`)),
@@ -101,7 +101,7 @@ test('a list that is too long is cut, and what is not in it is not said to be un
   expect([...answers.values()]).toEqual([listed(share('A0')), { kind: 'unknown' }])
 })
 
-test('a list in a later form says nothing, and harms nothing', async () => {
+test('a list in a later format is ignored without an error', async () => {
   await redis.connect().hset('assets:{paper}', { '#': '{"schema":2}', AAPL: '{"schema":2}' })
   expect((await reader().find(['AAPL'], 'paper')).get('AAPL')).toEqual({ kind: 'unknown' })
 })

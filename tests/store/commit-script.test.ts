@@ -68,7 +68,7 @@ describe('RDQ-07 a script that stops half way', () => {
     },
   )
 
-  test('everything is checked before the first write', () => {
+  test('every check runs before the first write', () => {
     const lines = source('commit.lua').split('\n')
     const at = (pattern: RegExp): number[] =>
       lines.flatMap((line, index) => (pattern.test(line) ? [index] : []))
@@ -89,7 +89,7 @@ describe('RDQ-07 memory', () => {
     ['noeviction', true],
     ['allkeys-lru', false],
     ['volatile-ttl', false],
-  ])('RDQ-07 a server with the policy %s is taken: %s', async (policy, isTaken) => {
+  ])('RDQ-07 a server with the policy %s is accepted: %s', async (policy, isTaken) => {
     const connection = redis.connect()
     await connection.config('SET', 'maxmemory-policy', policy)
     const checked = assertKeepsEverything(connection)
@@ -144,7 +144,7 @@ describe('CRA-09 two versions at once', () => {
     })
   })
 
-  test('CRA-09 a record of a version that this code cannot read is reported, and stays as it is', async () => {
+  test('CRA-09 a record of an unreadable version is reported, and stays unchanged', async () => {
     const store = createStore(redis.connect())
     const unknown = { ...order, schema: 99 }
     await put('unknown', 'order:t1', unknown)
@@ -156,7 +156,7 @@ describe('CRA-09 two versions at once', () => {
     expect(other.slice.order).toBeNull()
   })
 
-  test('CRA-09 health of the version before is read as it was meant', async () => {
+  test('CRA-09 health of the previous version is read with its meaning', async () => {
     const store = createStore(redis.connect())
     const first = {
       schema: 1,

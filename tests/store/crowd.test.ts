@@ -14,7 +14,7 @@ let redis: TestRedis
 beforeAll(async () => void (redis = await startRedis()))
 afterAll(() => redis.stop())
 
-test('a crowd of trades of one user, taken at once by two processes, is taken: none gives up for the others', async () => {
+test('two processes claim a crowd of trades of one user at once - each is claimed', async () => {
   const { store, connections, links } = benchOnRedis(redis.connect())
   const connection = await connections.put({
     userId: 'u1',

@@ -40,8 +40,8 @@ async function bench(user: string) {
   return { connection, write, shown, isExact }
 }
 
-describe('the set of open fields is never believed where it may be wrong', () => {
-  test('a worker of before wrote without it: everything is read, and the set is made anew', async () => {
+describe('the set of open fields is never used where it may be wrong', () => {
+  test('an older worker wrote without the set - every field is read, the set is rebuilt', async () => {
     const { connection, write, shown, isExact } = await bench('older')
     const record = JSON.stringify({ ...order, id: 't2' })
     await connection.hset(
@@ -77,7 +77,7 @@ describe('the set of open fields is never believed where it may be wrong', () =>
     expect(await shown()).toEqual(Array(2).fill(['t1', 't2']))
   })
 
-  test('a state that is gone: its set is not taken for that of the next', async () => {
+  test('state gone - its set does not count for the next state', async () => {
     const { connection, write, shown, isExact } = await bench('wiped')
     await connection.del(stateKey('wiped'))
     expect(await shown()).toEqual([[], []])
@@ -85,7 +85,7 @@ describe('the set of open fields is never believed where it may be wrong', () =>
     expect([await isExact(), ...(await shown())]).toEqual([true, ['t5'], ['t5']])
   })
 
-  test('while it is written all the time, what is shown belongs to one version', async () => {
+  test('under constant writes, each snapshot belongs to one version', async () => {
     const { write, shown } = await bench('busy')
     let isOver = false
     const writing = (async () => {
@@ -99,7 +99,7 @@ describe('the set of open fields is never believed where it may be wrong', () =>
     await writing
   })
 
-  test('more open orders than a script hands over at once', async () => {
+  test('more open orders than a script returns at once', async () => {
     const { write, shown, connection, isExact } = await bench('many')
     const ids = Array.from({ length: 4_500 }, (_, n) => `m${n}`).sort()
     for (let from = 0; from < ids.length; from += 1_500)

@@ -52,7 +52,7 @@ async function make(agesUs: readonly number[]) {
   return { take, link, key: paceKey(userId) }
 }
 
-describe('the minute in which orders are counted slides', () => {
+describe('the sliding minute in which orders are counted', () => {
   test.each<[string, number[], 'committed' | 'over_pace']>([
     ['two within it', [10 * SECOND_US, 50 * SECOND_US], 'over_pace'],
     ['the second is older', [10 * SECOND_US, 61 * SECOND_US], 'committed'],
@@ -62,7 +62,7 @@ describe('the minute in which orders are counted slides', () => {
     expect((await take()).kind).toBe(kind)
   })
 
-  test('it says when the next may be sent', async () => {
+  test('the refusal says when the next order may be sent', async () => {
     const { take } = await make([10 * SECOND_US, 50 * SECOND_US])
     const over = await take()
     expect(over).toMatchObject({ kind: 'over_pace', scope: 'user', max: 2 })
@@ -70,7 +70,7 @@ describe('the minute in which orders are counted slides', () => {
     expect(over.kind === 'over_pace' ? over.retryAfterMs : 0).toBeLessThanOrEqual(10_000)
   })
 
-  test('what was counted before Redis time stepped back holds orders up for a minute, no longer', async () => {
+  test('counts from before Redis time stepped back delay orders for a minute at most', async () => {
     const { take, link, key } = await make([-3_600 * SECOND_US, -3_600 * SECOND_US])
     const over = await take()
     expect(over.kind === 'over_pace' ? over.retryAfterMs : 0).toBeLessThanOrEqual(60_000)

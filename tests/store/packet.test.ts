@@ -65,7 +65,7 @@ describe('a live event and its replay', () => {
     expect(written).toBeGreaterThan(500)
   })
 
-  test('are the same bytes for any number that a JSON number carries exactly, and other whole numbers are refused', () => {
+  test('are the same bytes for exact numbers; other whole numbers are refused', () => {
     fc.assert(
       fc.property(numbers, (quantity) => {
         if (!Number.isFinite(quantity) || Math.abs(quantity) > EVENT_NUMBER_MAX)
@@ -76,7 +76,7 @@ describe('a live event and its replay', () => {
     )
   })
 
-  test('say where what is refused stands, and not what it is', () => {
+  test('a refusal has the path of the value, not the value', () => {
     const refused = (payload: object) => () =>
       encodeEvent('alice', { event: 'state.resync', payload })
     expect(refused({ updates: { prices: [1, 2 ** 64] } })).toThrow(
@@ -89,7 +89,7 @@ describe('a live event and its replay', () => {
     expect(refused(JSON.parse('{"__proto__":1}') as object)).toThrow(EventUnwritableError)
   })
 
-  test('have text whose half surrogates were replaced, however long it is', () => {
+  test('have text whose half surrogates were replaced, for any length', () => {
     for (const message of ['\ud800', `\ud800${'a'.repeat(40)}`, 'a\udc00b'])
       expect(bytesOf({ message })).toEqual(
         Array(2).fill(JSON.stringify({ message: message.toWellFormed() })),

@@ -31,7 +31,7 @@ describe('the note of an order that waits to be sent', () => {
     expect([await reader.parked('u1', 't1'), await parked.waitingMs('u1', 't1')]).toEqual([null, 0])
   })
 
-  test('does not count once no worker has seen the order wait for half a minute', async () => {
+  test('does not count once no worker has parked the order for half a minute', async () => {
     const connection = redis.connect()
     const parked = createParkedOrders(connection)
     await parked.note(intentOf({ userId: 'u2' }), 'why')
@@ -48,7 +48,7 @@ describe('the note of an order that waits to be sent', () => {
     expect(await parked.note(intentOf({ userId: 'u2' }), 'why')).toBe(0)
   })
 
-  test('is one of so many, and all of them are forgotten by themselves', async () => {
+  test('is one of a bounded number, and expires by itself', async () => {
     const connection = redis.connect()
     const parked = createParkedOrders(connection)
     const noteOf = async (tradeId: string): Promise<string> => {

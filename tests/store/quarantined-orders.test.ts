@@ -32,13 +32,13 @@ const makers: Record<string, () => QuarantinedOrders> = {
   'the fake': () => new FakeAside(() => nowMs),
 }
 
-describe.each(Object.entries(makers))('orders that were set aside (%s)', (_name, make) => {
+describe.each(Object.entries(makers))('quarantined orders (%s)', (_name, make) => {
   beforeEach(async () => {
     nowMs = 1_700_000_000_000
     await redis.connect().flushall()
   })
 
-  test('are told once, however often they are noted, and as they were noted last', async () => {
+  test('are listed once, as they were noted last', async () => {
     const aside = make()
     await aside.note([order(1), order(2)])
     nowMs += 1_000
@@ -50,7 +50,7 @@ describe.each(Object.entries(makers))('orders that were set aside (%s)', (_name,
     })
   })
 
-  test('are forgotten when nobody notes them any more', async () => {
+  test('are dropped when no worker notes them any more', async () => {
     const aside = make()
     await aside.note([order(1), order(2)])
     nowMs += ASIDE_MS - 1_000
@@ -60,7 +60,7 @@ describe.each(Object.entries(makers))('orders that were set aside (%s)', (_name,
   })
 })
 
-test('of very many, one page is told and how many there are; the list itself is bounded', async () => {
+test('of very many, one page is listed with the total; the stored list is bounded', async () => {
   await redis.connect().flushall()
   const aside = makers['redis']!()
   const many = Array.from({ length: ASIDE_MAX + 50 }, (_, n) => order(n))

@@ -28,7 +28,7 @@ describe.each([
   })
 
   describe('message rates', () => {
-    test('ten messages of a session pass in a minute, the eleventh bars it for a minute, and only it', async () => {
+    test('ten messages of a session a minute pass, the eleventh bars only it for a minute', async () => {
       const rates = createMessageRates(redis)
       for (let n = 1; n <= 10; n += 1)
         expect(await rates.count(alice)).toMatchObject({
@@ -62,7 +62,7 @@ describe.each([
       await expect.poll(later).toBeLessThan(first - 10)
     })
 
-    test('sixty messages of a user pass in a minute, over however many sessions, and the next bars each of them', async () => {
+    test('sixty messages of a user a minute pass, over any sessions; the next bar them all', async () => {
       const rates = createMessageRates(redis)
       const count = (n: number) => rates.count({ userId: 'alice', session: `s${n % 10}` })
       for (let n = 0; n < 60; n += 1) expect(await count(n)).toMatchObject({ isOver: false })
@@ -76,7 +76,7 @@ describe.each([
       )
     })
 
-    test('another relay goes on from the same count', async () => {
+    test('another relay continues the same count', async () => {
       for (let n = 1; n <= 9; n += 1) await createMessageRates(redis).count(alice)
       expect(await createMessageRates(redis).count(alice)).toMatchObject({ current: 10 })
     })
@@ -85,7 +85,7 @@ describe.each([
   describe('devices', () => {
     const claims = { sub: 'alice', sid: 'phone', iat: 1, jti: undefined }
 
-    test('the newest connection of a device has the highest generation, and each device its own', async () => {
+    test('the newest connection of a device has the highest generation of that device', async () => {
       const sessions = createSessions(redis)
       const generations = [
         await sessions.enter('alice', 'phone'),
@@ -106,7 +106,7 @@ describe.each([
       expect(await sessions.validity(claims)).toEqual({ ...validity, newestGeneration: null })
     })
 
-    test('of many devices the longest unseen makes way', async () => {
+    test('of many devices the longest unused is evicted', async () => {
       const sessions = createSessions(redis)
       for (let n = 0; n <= 100; n += 1) await sessions.enter('alice', `d${n}`)
       const newest = async (device: string) =>

@@ -34,7 +34,7 @@ const commit = {
 } as const
 
 describe('commit', () => {
-  test('publishes what it logs, with the same ids, on the user’s own channel', async () => {
+  test('publishes the events that it logs, with the same ids, on the user’s own channel', async () => {
     const subscriber = redis.connect()
     const heard: [string, Buffer][] = []
     subscriber.on('messageBuffer', (channel: Buffer, packet: Buffer) =>
@@ -82,7 +82,7 @@ describe('commit', () => {
 })
 
 describe('reader', () => {
-  test('a snapshot names the last event that is in it', async () => {
+  test('a snapshot names the last event that it contains', async () => {
     const connection = redis.connect()
     const done = await createStore(connection).commit('u4', commit)
     const snapshot = await createReader(connection).snapshot('u4')
@@ -145,7 +145,7 @@ describe('vault', () => {
   const at = { userId: 'u', connectionId: 'c' }
   const credentials = { keyId: 'K', secretKey: 'S3CRET' }
 
-  test('opens what it sealed, also under an older key', async () => {
+  test('opens credentials that it sealed, also under an older key', async () => {
     const sealed = await createVault([key('a', 1)]).seal(at, credentials)
     expect(sealed).not.toContain('S3CRET')
     expect(await createVault([key('b', 2), key('a', 1)]).open(at, sealed)).toEqual({
@@ -174,7 +174,7 @@ test('a script that Redis forgot is sent again', async () => {
 })
 
 describe('recoveries', () => {
-  test('a mark stands until its own lease ends it, or its time is over', async () => {
+  test('a mark lasts until its own lease ends it, or its time is over', async () => {
     const recoveries = createRecoveries(redis.connect())
     const ref = { userId: 'u6', connectionId: 'c' }
     expect(await recoveries.isRunning(ref)).toBe(false)

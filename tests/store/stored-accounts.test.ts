@@ -52,7 +52,7 @@ describe('the list of stored accounts', () => {
     expect(await listed()).toBe(' ')
   })
 
-  test('an account that a worker of before stored without the list counts by its connection', async () => {
+  test('an account that an older worker stored without the list counts by its connection', async () => {
     const { connection, connections, commit, elsewhere } = bench('older')
     await connections.put({
       userId: 'older',
@@ -69,7 +69,7 @@ describe('the list of stored accounts', () => {
     expect(await elsewhere()).toBe('7')
   })
 
-  test('an account that a worker of before forgot is listed still, and counts for nothing', async () => {
+  test('an account that an older worker removed is still listed, and counts for nothing', async () => {
     const { connection, commit, elsewhere } = bench('forgotten')
     await commit({ kind: 'account', account: accountOf('broker_2', '7') })
     expect(await elsewhere()).toBe('7')

@@ -20,7 +20,7 @@ function make() {
 }
 
 describe('an acknowledgement of a market order', () => {
-  test('waits, and is applied when nothing better came', async () => {
+  test('waits, and is applied when no better report came', async () => {
     const { clock, applied, debounce } = make()
     expect(debounce.delays(toldOf(acknowledged('b1')))).toBe(true)
     expect(debounce.delays(toldOf(acknowledged('b2')))).toBe(true)
@@ -41,7 +41,7 @@ describe('an acknowledgement of a market order', () => {
     expect(applied).toEqual(['b1', 'b2'])
   })
 
-  test('is dropped when the order’s next message comes, which is applied at once', async () => {
+  test('is dropped when the order’s next report comes, which is applied at once', async () => {
     const { clock, applied, debounce } = make()
     debounce.delays(toldOf(acknowledged('b1')))
     expect(debounce.delays(toldOf(brokerOrder('filled', '100', 3), true))).toBe(false)
@@ -57,11 +57,11 @@ describe('an acknowledgement of a market order', () => {
     ['a replacement', brokerOrder('new', '0', 1, { replaces: 'b0' })],
     ['an ending', brokerOrder('canceled', '0', 1)],
     ['a part', brokerOrder('new', '5', 1)],
-  ])('what else there is does not wait: %s', (_what, order) => {
+  ])('any other update does not wait: %s', (_what, order) => {
     expect(make().debounce.delays(toldOf(order))).toBe(false)
   })
 
-  test('stopped, nothing is applied any more', async () => {
+  test('stopped - no waiting update is applied any more', async () => {
     const { clock, applied, debounce } = make()
     debounce.delays(toldOf(acknowledged('b1')))
     debounce.stop()

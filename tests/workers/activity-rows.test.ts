@@ -61,7 +61,7 @@ const MOVED = [
 ]
 
 describe('the quantity of an activity', () => {
-  test.each(PAID_ON)('%s: shares that something was paid on change no holding', (type) => {
+  test.each(PAID_ON)('%s: shares on which money was paid change no holding', (type) => {
     const read = row({ activity_type: type, symbol: 'AAPL', qty: '10', net_amount: '2.4' })
     expect(read).toMatchObject({ type, symbol: 'AAPL', quantity: null, amount: '2.4' })
   })
@@ -71,7 +71,7 @@ describe('the quantity of an activity', () => {
     expect(read).toMatchObject({ type, symbol: 'AAPL', quantity: '-3', amount: null })
   })
 
-  test('of a type that nobody knows explains no holding', () => {
+  test('of an unknown type explains no holding', () => {
     expect(row({ activity_type: 'NEWER', symbol: 'AAPL', qty: '5' })).toMatchObject({
       kind: 'other',
       quantity: null,
@@ -83,7 +83,7 @@ describe('the quantity of an activity', () => {
     expect(read).toMatchObject({ symbol: 'BTC/USD', quantity: '-0.00025', amount: null })
   })
 
-  test('the activity stream says it in the same way', () => {
+  test('the activity stream reports it in the same way', () => {
     const told = readActivityEvent(
       JSON.stringify({
         event_id: 'e',
@@ -101,7 +101,7 @@ describe('the quantity of an activity', () => {
   })
 })
 
-test('a dividend on ten shares does not explain ten shares that came from elsewhere', () => {
+test('a dividend on ten shares does not explain ten shares from another source', () => {
   const held = (quantity: string) => ({
     cash: dec('1000'),
     positions: [

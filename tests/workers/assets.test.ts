@@ -30,7 +30,7 @@ function keeper() {
 const kindOf = async (symbol: string) =>
   (await createAssetReader(redis.connect()).find([symbol])).get(symbol)?.kind
 
-test('the first login reads the list, and the next ones leave it', async () => {
+test('the first login reads the list, and the next logins skip it', async () => {
   const one = keeper()
   const other = keeper()
   await one.keep()
@@ -64,7 +64,7 @@ test('a reading that fails, or lists nothing, leaves the list as it is', async (
   expect(readings()).toBe(3)
 })
 
-test('many logins of one worker ask for the turn only now and then', async () => {
+test('many logins of one worker request the turn only now and then', async () => {
   const { keep, clock } = keeper()
   await keep()
   const before = Number(

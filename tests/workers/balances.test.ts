@@ -74,8 +74,8 @@ async function withAccounts(count: number) {
   return { connectionIds, store, fill, told, synced }
 }
 
-describe('a balance that is told', () => {
-  test('with one account is that account, and nothing is beside it', async () => {
+describe('a reported balance', () => {
+  test('with one account is that of the account, without a connection balance', async () => {
     const { fill, told } = await withAccounts(1)
     await fill('broker_1', '10')
     expect(told()).toMatchObject([
@@ -84,7 +84,7 @@ describe('a balance that is told', () => {
     expect(told()[0]).not.toHaveProperty('connectionBalance')
   })
 
-  test('with several is the cash of all of them, with that of the one beside it', async () => {
+  test('with several is the cash of all of them, with the balance of the one beside it', async () => {
     const { fill, told } = await withAccounts(3)
     await fill('broker_1', '10')
     await fill('broker_2', '1')
@@ -106,7 +106,7 @@ describe('a balance that is told', () => {
     ])
   })
 
-  test('goes on from the one before, and is what state.sync says, whichever account moves', async () => {
+  test('continues the previous one and equals state.sync, for a change in any account', async () => {
     const fills = fc.array(
       fc.tuple(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 99 })),
       { maxLength: 30 },

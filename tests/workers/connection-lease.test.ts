@@ -21,7 +21,7 @@ async function started() {
   return worker
 }
 
-test('a connection that is removed while its lease is being taken is not read, and its lease is free again', async () => {
+test('connection removed while its lease is taken - not read, and the lease is freed', async () => {
   const worker = makeWorker()
   let asked = 0
   const get = (of: typeof ref) =>
@@ -35,7 +35,7 @@ test('a connection that is removed while its lease is being taken is not read, a
 })
 
 describe('an owned connection', () => {
-  test('tells at first that everything is to be read anew, and that it is connected', async () => {
+  test('reports at first a resync, and that it is connected', async () => {
     const { events, store } = await started()
     expect(events()).toEqual(['state.resync', 'broker.connected'])
     expect((await store.loadConnection('u1', 'broker_1')).account).toMatchObject({
@@ -61,7 +61,7 @@ describe('an owned connection', () => {
     ])
   })
 
-  test('finds what the stream dropped within one reconciliation', async () => {
+  test('finds a fill that the stream dropped within one reconciliation', async () => {
     const { submit, run, broker, clock, events, store } = await started()
     await submitOrder(submit, intentOf(), run)
     broker.isMute = true
@@ -75,7 +75,7 @@ describe('an owned connection', () => {
     expect(events()).toHaveLength(told) // a second pass finds nothing
   })
 
-  test('notes what was executed before the first reading, and never books it', async () => {
+  test('notes the executions from before the first reading, and never books them', async () => {
     const worker = makeWorker()
     worker.broker.placeElsewhere('MSFT', '10')
     worker.broker.fill('elsewhere-0', '400', '6')
@@ -122,7 +122,7 @@ describe('an owned connection', () => {
     expect(worker.events()).toContain('portfolio.positionAdded')
   })
 
-  test('after a loss of the store, what another owner has read anew since is not read anew once more', async () => {
+  test('after a store loss, an account that another owner has read is not read again', async () => {
     const { store, clock, events } = await started()
     const [owner] = owners
     store.leases.set('u1 broker_1', 'somebody-else')
@@ -144,7 +144,7 @@ describe('an owned connection', () => {
     expect(broker.listeners.size).toBe(0)
   })
 
-  test('refused credentials: a health check is asked for, not a storm of tries', async () => {
+  test('refused credentials - a health check is queued, not a storm of tries', async () => {
     const worker = makeWorker()
     await started()
     worker.broker.isRevoked = true
@@ -155,7 +155,7 @@ describe('an owned connection', () => {
     expect(worker.checks.length).toBeLessThan(4)
   })
 
-  test('cash that moves without a trade is told once it stands', async () => {
+  test('cash that moves without a trade is reported once, when it persists', async () => {
     const { broker, clock, store } = await started()
     broker.isMute = true
     broker.placeElsewhere('MSFT', '10')

@@ -55,7 +55,7 @@ function make() {
 }
 
 describe('directory', () => {
-  test('hears of connections, of what is verified, and of what is gone', async () => {
+  test('reports new connections, verified ones, and removed ones', async () => {
     const { store, clock, start } = make()
     const { heard } = start('w1')
     await clock.advance(1_000)
@@ -77,7 +77,7 @@ describe('directory', () => {
     expect(heard).toEqual(['changed u1 broker_1', 'changed u1 broker_1', 'gone u1 broker_1'])
   })
 
-  test('a halt leaves a line in the log when it begins and when it ends, is counted, and is named for people', async () => {
+  test('a halt is logged at its start and end, counted, and named for operators', async () => {
     const { store, clock, start } = make()
     store.link(ref)
     const { standing, lines, counts } = start('w1')
@@ -137,7 +137,7 @@ describe('directory', () => {
     expect(await directory.knownStore()).toBe('e2')
   })
 
-  test('RDQ-05 a wiped store gets its control sets back from whoever survived, halts included', async () => {
+  test('RDQ-05 a wiped store gets its control sets back from any survivor, with halts', async () => {
     const { store, clock, start, wipe, losses } = make()
     store.link(ref)
     await store.controls.setHalt({ scope: 'user', userId: 'u1' }, halt)
@@ -157,7 +157,7 @@ describe('directory', () => {
     expect([one.directory.blockedReason, two.directory.blockedReason]).toEqual([null, null])
   })
 
-  test('RDQ-05 a loss is never taken for a removal, nor an older record for the newest', async () => {
+  test('RDQ-05 a loss never counts as a removal, nor an older record as the newest', async () => {
     const { store, clock, start, wipe } = make()
     store.link(ref)
     store.link({ userId: 'u1', connectionId: 'broker_2' })
@@ -184,7 +184,7 @@ describe('directory', () => {
     ).toEqual(['broker_1', 'broker_2'])
   })
 
-  test('RDQ-05 an empty store that was expected to hold something: closed, until somebody accepts it', async () => {
+  test('RDQ-05 empty store, data expected - blocked until an operator accepts it', async () => {
     const { store, clock, start, losses, usedAgain, accept } = make()
     const { directory, heard } = start('w1', true)
     await clock.advance(10_000)
@@ -203,7 +203,7 @@ describe('directory', () => {
     ])
   })
 
-  test('RDQ-05 the same while another worker has survived: what it gives back opens both', async () => {
+  test('RDQ-05 empty store, another worker survived - its restored sets unblock both', async () => {
     const { store, clock, start, wipe, usedAgain, accept } = make()
     store.link(ref)
     await store.controls.setHalt({ scope: 'global' }, halt)
@@ -221,7 +221,7 @@ describe('directory', () => {
     expect(later.heard).toEqual(['changed u1 broker_1'])
   })
 
-  test('while it is lost and cannot be given back, it says so', async () => {
+  test('store lost, restore fails - it is blocked with that reason', async () => {
     const { store, clock, start, wipe } = make()
     store.link(ref)
     const { directory } = start('w1')

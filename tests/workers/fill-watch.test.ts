@@ -13,9 +13,9 @@ function make(applied: readonly string[]) {
   return { clock, watch, missed: () => missed }
 }
 
-describe('an execution that only the activity stream told', () => {
+describe('an execution that only the activity stream reported', () => {
   test.each([
-    ['seen by then: nothing', ['b1', 'b2'], 0],
+    ['already seen: no look', ['b1', 'b2'], 0],
     ['one not seen: a look, once for all of them', ['b1'], 1],
   ])('%s', async (_what, seen, looks) => {
     const { clock, watch, missed } = make(seen)

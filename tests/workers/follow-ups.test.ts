@@ -15,7 +15,7 @@ afterAll(() => redis.stop())
 
 const ref = { userId: 'u1', connectionId: 'broker_1' }
 
-test('what is asked for twice is one job, away from new orders, with a payload that the worker reads', async () => {
+test('the same request twice is one readable job, in another queue than new orders', async () => {
   await using asker = createJobQueue(redis.connect(), pino({ level: 'silent' }))
   const followUps = createFollowUps(asker)
   const excess = { symbol: 'AAPL', quantity: dec('100'), positionSide: 'short' } as const

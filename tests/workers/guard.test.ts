@@ -39,7 +39,7 @@ const ticket = (isBudgeted = false) => {
   return { intent, clientOrderId: clientOrderIdOf(intent.userId, intent.tradeId), isBudgeted }
 }
 
-test('each request is charged to its class, and a submission that its claim has paid for is not charged again', async () => {
+test('each request is charged to its class; a submission paid by its claim is not', async () => {
   const { budget, taken } = openBudget()
   const { broker, account } = guarded(budget)
   await broker.submit(ticket())
@@ -54,7 +54,7 @@ test('each request is charged to its class, and a submission that its claim has 
   expect(account.submissions).toHaveLength(2)
 })
 
-test('a quote is charged to the account, and what the market data answers says nothing of trading', async () => {
+test('a quote is charged to the account; market data failures do not block trading', async () => {
   const { budget, taken, blocks, spend } = openBudget()
   const { broker, account } = guarded(budget)
   account.fail('readQuote', { kind: 'error_before' }, { times: 10 })
@@ -70,7 +70,7 @@ test('a quote is charged to the account, and what the market data answers says n
   expect(held).toMatchObject({ retryAfterMs: 700 })
 })
 
-test('what the budget holds back has not left: not sent, or an error that says when to come back', async () => {
+test('a request held back by the budget is not sent, or an error with its retry time', async () => {
   const { budget, spend } = openBudget()
   const { broker, account } = guarded(budget)
   spend(700)
@@ -89,7 +89,7 @@ test('what the budget holds back has not left: not sent, or an error that says w
   expect(account.calls).toEqual([])
 })
 
-test('a budget that cannot be read holds back everything but cancels', async () => {
+test('a budget that cannot be read holds back every request but cancels', async () => {
   const { broker, account } = guarded({
     take: () => Promise.reject(new Error('Redis is away')),
     block: () => Promise.reject(new Error('Redis is away')),
@@ -116,7 +116,7 @@ test.each([
   expect(blocks).toEqual([blockedMs, blockedMs])
 })
 
-test('a reading of many pages that our own count cuts short stops nobody else: the broker has not said that it is too much', async () => {
+test('budget spent within a reading of many pages - no other request is blocked', async () => {
   const { budget, blocks, spend } = openBudget()
   const clock = new FakeClock()
   const account = new FakeBroker({ clock })
@@ -138,7 +138,7 @@ test('a reading of many pages that our own count cuts short stops nobody else: t
   expect(await broker.submit(ticket())).toMatchObject({ kind: 'accepted' })
 })
 
-test('a broker that does not answer is left alone after five failures, then probed, with growing pauses; cancels always go', async () => {
+test('after five failures only probes are sent, with growing pauses; cancels always go', async () => {
   const { clock, broker, account } = guarded()
   account.isDown = true
   for (let tries = 0; tries < 5; tries += 1)
@@ -168,7 +168,7 @@ test.each([
   ['the budget is spent', () => Promise.resolve(700)],
   ['the budget cannot be read', () => Promise.reject(new Error('Redis is away'))],
 ] as const)(
-  'a probe that never left, since %s, is not waited for: a later call probes, and the rest follows',
+  'a probe that never left, since %s, is not waited for: a later call probes',
   async (_why, refuse) => {
     const open = openBudget()
     let take: AccountBudget['take'] = open.budget.take
@@ -191,7 +191,7 @@ test.each([
   },
 )
 
-test('a cancel that is held back leaves the probe that is under way alone', async () => {
+test('a cancel that is held back does not end the probe under way', async () => {
   const open = openBudget()
   const { clock, broker, account } = guarded(open.budget)
   account.isDown = true
@@ -212,7 +212,7 @@ test('a cancel that is held back leaves the probe that is under way alone', asyn
   expect(await probe).toMatchObject({ kind: 'accepted' })
 })
 
-test('refusals are answers: a broker that says no is there', async () => {
+test('a refusal is an answer: the broker does not count as down', async () => {
   const { broker, account } = guarded()
   account.fail('submit', { kind: 'refuse' }, { times: 20 })
   for (let tries = 0; tries < 20; tries += 1)
@@ -222,7 +222,7 @@ test('refusals are answers: a broker that says no is there', async () => {
     await expect(broker.readAccount()).rejects.toMatchObject({ code: 'CREDENTIALS' })
 })
 
-test('at most eight requests of an account run at once, six of them not urgent, and a cancel overtakes all that wait', async () => {
+test('at most eight requests run at once, six not urgent; cancels overtake the waiting', async () => {
   const { clock, broker, account } = guarded()
   account.placeElsewhere('AAPL', '1')
   account.fail('read', { kind: 'delay_reply', ms: 1_000 }, { times: 100 })
@@ -239,7 +239,7 @@ test('at most eight requests of an account run at once, six of them not urgent, 
   expect((await Promise.all(lists)).length + (await Promise.all(cancels)).length).toBe(24)
 })
 
-test('submissions wait in the queue, not in the line: beyond a few they are not sent', async () => {
+test('submissions wait in the job queue: beyond a few waiting ones they are not sent', async () => {
   const { clock, broker, account } = guarded()
   account.fail('submit', { kind: 'delay_request', ms: 500 }, { times: 100 })
   const all = Promise.all(Array.from({ length: 30 }, () => broker.submit(ticket())))

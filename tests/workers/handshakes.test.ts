@@ -5,7 +5,7 @@ import { manyStreams } from '../support/broker/many-streams.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 
 describe('the gate of handshakes', () => {
-  test('lets so many a second through, evenly, however many ask at once', async () => {
+  test('lets so many a second through, evenly, for any number of waiters', async () => {
     const clock = new FakeClock()
     const gate = new HandshakeGate(clock, 20)
     const atMs: number[] = []
@@ -21,7 +21,7 @@ describe('the gate of handshakes', () => {
     expect(atMs.at(-1)! - atMs[0]!).toBe(99 * 50)
   })
 
-  test('the urgent go first, by what they are when their turn comes; a turn that is given up is nobody’s', async () => {
+  test('the most urgent at their turn go first; an abandoned turn is skipped', async () => {
     const clock = new FakeClock()
     const gate = new HandshakeGate(clock, 1)
     const order: string[] = []
@@ -45,7 +45,7 @@ describe('the gate of handshakes', () => {
     expect(order).toEqual(['first', 'c', 'd', 'b', 'a'])
   })
 
-  test('whoever comes to an idle gate goes at once', async () => {
+  test('a handshake at an idle gate starts at once', async () => {
     const clock = new FakeClock()
     const gate = new HandshakeGate(clock, 10)
     let runs = 0
@@ -60,7 +60,7 @@ describe('the gate of handshakes', () => {
   })
 })
 
-test('a stream that was up for a while comes back quickly; one that is refused for its keys never does', async () => {
+test('a long-lived stream reconnects quickly; a stream with refused keys never does', async () => {
   const { clock, state, streams } = manyStreams(1)
   const { seen } = streams[0]!
   await clock.advance(20_000)

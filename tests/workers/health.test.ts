@@ -36,7 +36,7 @@ async function heardAfter(checks: readonly Answer[]): Promise<string[]> {
 
 describe('checkConnection, every 10 s', () => {
   test.each<[string, Answer[], string[]]>([
-    ['a healthy connection is told of by nobody', ['ok', 'ok'], []],
+    ['a healthy connection is not reported', ['ok', 'ok'], []],
     ['refused keys are down at once, once', ['ok', 'keys refused', 'keys refused'], ['down']],
     ['refused keys at the very first check too', ['keys refused'], ['down']],
     ['an account that may not trade is down', ['blocked', 'blocked'], ['down']],
@@ -46,9 +46,9 @@ describe('checkConnection, every 10 s', () => {
       [],
     ],
     ['three in a row are', ['unreachable', 'unreachable', 'unreachable', 'unreachable'], ['down']],
-    ['what somebody mended is told at once', ['keys refused', 'ok', 'ok'], ['down', 'up']],
-    ['every episode is told', ['keys refused', 'ok', 'keys refused'], ['down', 'up', 'down']],
-    ['a spent budget teaches nothing', ['keys refused', 'rate limited', 'keys refused'], ['down']],
+    ['a repaired connection is reported at once', ['keys refused', 'ok', 'ok'], ['down', 'up']],
+    ['every episode is reported', ['keys refused', 'ok', 'keys refused'], ['down', 'up', 'down']],
+    ['a spent budget changes nothing', ['keys refused', 'rate limited', 'keys refused'], ['down']],
     [
       'nor does a defect of ours',
       ['unreachable', 'our own fault', 'our own fault', 'unreachable'],
@@ -56,13 +56,13 @@ describe('checkConnection, every 10 s', () => {
     ],
   ])('%s', async (_what, checks, heard) => expect(await heardAfter(checks)).toEqual(heard))
 
-  test('after an outage, two good checks are not the end of it, three are', async () => {
+  test('after an outage, two good checks do not end it, three do', async () => {
     const outage: Answer[] = ['unreachable', 'unreachable', 'unreachable']
     expect(await heardAfter([...outage, 'ok', 'ok', 'unreachable', 'ok', 'ok'])).toEqual(['down'])
     expect(await heardAfter([...outage, 'ok', 'ok', 'ok'])).toEqual(['down', 'up'])
   })
 
-  test('keys refused in an outage are the same episode, and its end is told as soon as they are mended', async () => {
+  test('keys refused in an outage are the same episode, and one good check ends it', async () => {
     const checker = makeChecker()
     const outage: Answer[] = ['unreachable', 'unreachable', 'unreachable', 'keys refused', 'ok']
     for (const answer of outage) {
@@ -92,7 +92,7 @@ describe('checkConnection, every 10 s', () => {
     expect(checker.events()).toEqual(['error.brokerDisconnected'])
   })
 
-  test('the record says why the connection is down, in words and as a code', async () => {
+  test('the record has the reason why the connection is down, as a text and as a code', async () => {
     const checker = makeChecker()
     const kept = async (answer: Answer) => {
       checker.broker.readAccount = answers[answer]
@@ -107,7 +107,7 @@ describe('checkConnection, every 10 s', () => {
     expect(await kept('ok')).toMatchObject({ state: 'up', reason: null })
   })
 
-  test('five checks at once tell it once', async () => {
+  test('five checks at once report it once', async () => {
     const checker = makeChecker()
     checker.broker.isRevoked = true
     await Promise.all(Array.from({ length: 5 }, () => checkConnection(checker, ref)))

@@ -9,7 +9,7 @@ const acknowledged = brokerOrder('new', '0', 1, limit)
 const recordOf = (...views: BrokerOrder[]) =>
   play([claim, ...views.map((view) => seen(view))]).slice.order!
 
-describe('a view whose commit the store lost', () => {
+describe('a snapshot whose commit the store lost', () => {
   const total = { filledAveragePrice: dec('150') }
   test.each([
     ['an ending', [brokerOrder('canceled', '0', 5, limit)]],
@@ -21,7 +21,7 @@ describe('a view whose commit the store lost', () => {
       ],
     ],
     ['a filled quantity', [brokerOrder('partially_filled', '40', 5, { ...limit, ...total })]],
-    ['what the broker says of it while it works', [brokerOrder('pending_cancel', '0', 5, limit)]],
+    ['a snapshot of a working order', [brokerOrder('pending_cancel', '0', 5, limit)]],
     [
       'another total',
       [
@@ -29,7 +29,7 @@ describe('a view whose commit the store lost', () => {
         brokerOrder('partially_filled', '40', 6, { ...limit, filledAveragePrice: dec('149') }),
       ],
     ],
-  ])('%s is news again once the record is written without it', (_what, views) => {
+  ])('%s is applied again once the record is written without it', (_what, views) => {
     const last = views.at(-1)!
     const openOrders = new OpenOrders()
     openOrders.note(last, recordOf(acknowledged, ...views), 0)
@@ -40,7 +40,7 @@ describe('a view whose commit the store lost', () => {
     expect(openOrders.isUnapplied(last)).toBe(false)
   })
 
-  test('an order that took the place of the first one is news again where the record has only the first', () => {
+  test('a replacement is applied again where the record has only the original', () => {
     const second = brokerOrder('canceled', '0', 6, {
       ...limit,
       brokerOrderId: 'b2',
@@ -63,8 +63,8 @@ describe('a view whose commit the store lost', () => {
   })
 })
 
-describe('a view that is in the record is no news', () => {
-  test('after executions, a bust and later views of other sources', () => {
+describe('a snapshot that is in the record is not applied again', () => {
+  test('after executions, a bust and later snapshots of other sources', () => {
     const view = brokerOrder('partially_filled', '40', 5, {
       ...limit,
       filledAveragePrice: dec('150'),
@@ -87,7 +87,7 @@ describe('a view that is in the record is no news', () => {
     expect(openOrders.isUnapplied(view)).toBe(false)
   })
 
-  test('where the record never took it in: it is not applied over and over', () => {
+  test('where the record never applied it: it is not applied over and over', () => {
     const foreign = brokerOrder('new', '0', 2, { ...limit, symbol: 'MSFT' })
     const openOrders = new OpenOrders()
     const order = play([claim, seen(foreign)]).slice.order

@@ -78,7 +78,7 @@ test.each<[what: string, over: object, price: string, average: string]>([
   },
 )
 
-test('what an option order executes is priced per contract, wherever it is read', async () => {
+test('executions of an option order are priced per contract, in every source', async () => {
   const broker = brokerWith(contracts)
   const [listed] = await broker.listOrders({ status: 'open' })
   expect(listed?.filledAveragePrice).toBe('250')
@@ -98,7 +98,7 @@ test('what an option order executes is priced per contract, wherever it is read'
   })
 })
 
-test('a stock and a pair in USD keep their price, whatever rounding the broker has in its totals', async () => {
+test('a stock and a USD pair keep their price, for any rounding in the broker’s totals', async () => {
   const share = {
     ...contracts,
     symbol: 'AAPL',
@@ -115,7 +115,7 @@ test('a stock and a pair in USD keep their price, whatever rounding the broker h
   })
 })
 
-test('a pair in another coin is worth what the broker says', async () => {
+test('a pair in another coin has the broker’s value', async () => {
   const pair = {
     ...contracts,
     symbol: 'ETHBTC',

@@ -40,7 +40,7 @@ const cancel = () =>
 const limit = () => intentOf({ orderType: 'limit', limitPrice: dec('180') })
 
 describe('an order whose credentials are refused before it is claimed', () => {
-  test('is noted with the reason, and sent when they work again', async () => {
+  test('is noted with the reason, and sent when the credentials work again', async () => {
     await revoke()
     expect(await runFor(20, intentOf())).toBe('parked')
     expect(worker.parked.notes.get('u1 t1')?.reason).toMatch(/credentials/)
@@ -50,7 +50,7 @@ describe('an order whose credentials are refused before it is claimed', () => {
     expect(worker.parked.notes.size).toBe(0)
   })
 
-  test('at the market, is given up half a minute after it was first parked, and says why', async () => {
+  test('at the market, is given up half a minute after its first parking, with a reason', async () => {
     await worker.clock.advance(120_000) // in the queue
     await revoke()
     expect(await runFor(29, intentOf())).toBe('parked')

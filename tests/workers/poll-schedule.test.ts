@@ -21,7 +21,7 @@ describe('how often orders are read', () => {
     }
   })
 
-  test('beyond them the interval grows, is shown, and the cost does not', () => {
+  test('beyond them the interval grows, is shown, and the cost does not grow', () => {
     // 5,000 orders are ten full pages and the one that ends the list: 11 requests, of 21 a minute
     // that are left.
     expect(pollSchedule(load({ openOrders: 5_000 }))).toMatchObject({
@@ -41,12 +41,12 @@ describe('how often orders are read', () => {
     expect(pollSchedule(load({ isHasty: true, openOrders: 1_500 })).openMs).toBe(11_429)
   })
 
-  test('nothing can execute: once a minute; nothing is open: twice', () => {
+  test('no order can execute: once a minute; no order is open: twice', () => {
     expect(pollSchedule(load({ canExecute: false, flightRequests: 0 })).openMs).toBe(60_000)
     expect(pollSchedule(load({ openOrders: 0, flightRequests: 0 })).openMs).toBe(30_000)
   })
 
-  test('whatever the load, no more than 36 requests a minute', () => {
+  test('for any load, no more than 36 requests a minute', () => {
     const loads = fc.record({
       openOrders: fc.nat(100_000),
       flightRequests: fc.nat(40),
@@ -73,7 +73,7 @@ describe('marketable orders', () => {
     ['ioc', { ...limit, timeInForce: 'ioc' }],
     ['fok', { ...limit, timeInForce: 'fok' }],
   ] as const)(
-    'P7 %s, working for however long: in flight or held up, and at last held up alone',
+    'P7 %s, working for any time: in flight or held up, and at last held up alone',
     (_what, over) => {
       const order = working(over)
       fc.assert(
@@ -91,7 +91,7 @@ describe('marketable orders', () => {
     },
   )
 
-  test('not held up: what rests, what cannot execute now, what is not known to be there, what has ended', () => {
+  test('not held up: a resting, waiting, unknown or ended order', () => {
     const unknown = play([claimed()]).slice.order!
     const ended: Order = { ...working(), status: 'filled', endedAt: '2024-03-15T14:00:02.000Z' }
     const isHeld = (order: Order, canExecute: boolean): boolean =>

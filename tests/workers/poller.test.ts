@@ -36,8 +36,8 @@ const listsOf = ({ broker }: Followed): number =>
 const lookUps = ({ broker }: Followed): number =>
   broker.calls.filter(({ on }) => on === 'findByBrokerOrderId').length
 
-describe('what a list of open orders lacks', () => {
-  test('CLK-04 many day orders expire at once, unheard: one list of what has ended tells of all, whatever rests beside them', async () => {
+describe('orders missing from a list of open orders', () => {
+  test('CLK-04 many day orders expire unreported - one list of ended orders finds all', async () => {
     const { one, trades, lists } = await resting(8)
     const [kept, ...expired] = trades
     one.broker.isMute = true
@@ -54,7 +54,7 @@ describe('what a list of open orders lacks', () => {
     expect(await one.recordOf(kept ?? '')).toMatchObject({ status: 'submitted' })
   })
 
-  test('two are read by their ids: a list would cost no less', async () => {
+  test('two missing orders are read by their ids, because a list would cost no less', async () => {
     const { one, trades, lists } = await resting(2)
     one.broker.isMute = true
     for (const tradeId of trades) one.broker.move(idOf(tradeId), 'expired')
@@ -93,13 +93,13 @@ describe('exits that the broker holds and does not list', () => {
     return { one, broker, profits, stops }
   }
 
-  test('CAN-09 they are not asked for, one by one and for ever', async () => {
+  test('CAN-09 held exits are not polled one by one for ever', async () => {
     const { one } = await held(3)
     await one.advance(5 * MINUTE_MS)
     expect(lookUps(one)).toBe(0)
   })
 
-  test('CAN-09 one executes, and its sibling is gone: unheard, it is found out all the same', async () => {
+  test('CAN-09 an exit fills, its sibling is canceled, unreported - the poll finds both', async () => {
     const { one, broker, profits, stops } = await held(3)
     broker.isMute = true
     broker.move(profits[1] ?? '', 'canceled')
@@ -114,8 +114,8 @@ describe('exits that the broker holds and does not list', () => {
   })
 })
 
-describe('the request budget is spent where orders are read by their ids', () => {
-  test('what the list told is taken in: it would be read again and again', async () => {
+describe('the request budget is spent while orders are read by their ids', () => {
+  test('the listed orders are applied, so they are not read again and again', async () => {
     const { one, trades } = await resting(3)
     const { broker } = one
     const [gone, filled] = trades.map(idOf)
@@ -147,7 +147,7 @@ describe('a market order that is held up, as by a halt of its symbol', () => {
 
   // After ten minutes it is read in another way: around that moment, whatever list is due then.
   test.each([594, 596, 598, 600, 602, 604, 606, 1_200])(
-    'P7 for %i s: it is seen within 5 s',
+    'P7 for %i s: its fill is found within 5 s',
     async (seconds) => {
       for (const phaseMs of [0, 2_000, 4_000, 6_000, 8_000, 10_000])
         expect(await seenOf(seconds * 1_000, phaseMs), `placed ${phaseMs} ms later`).toContain(
@@ -156,7 +156,7 @@ describe('a market order that is held up, as by a halt of its symbol', () => {
     },
   )
 
-  test('it is read with the open orders, which are read less often again once it has ended', async () => {
+  test('is read with the open orders, which are read less often once it has ended', async () => {
     const one = await started()
     await one.place()
     await one.place({ tradeId: 't2', orderType: 'limit', limitPrice: dec('150') })
@@ -170,7 +170,7 @@ describe('a market order that is held up, as by a halt of its symbol', () => {
     expect(one.owner.standing()).toMatchObject({ openMs: 12_000 })
   })
 
-  test('nothing is read in haste for the exits of one that has executed, nor for one that waits for the open', async () => {
+  test('neither exits of a filled order nor orders before the open are read in haste', async () => {
     const one = await started()
     const exits = {
       takeProfit: { limitPrice: dec('190') },

@@ -100,7 +100,7 @@ describe('an order under a limit that needs a price', () => {
     expect(lookUps()).toBe(1)
   })
 
-  test('is priced by a fresh quote that is kept, without asking', async () => {
+  test('is priced by a fresh kept quote, without a look-up', async () => {
     const { submitted, quotes, clock, lookUps } = await makeWorker({ orderNotionalMax: dec('600') })
     quotes.set('AAPL', kept(11.5, clock.now() - 14_000))
     expect(await submitted(buy('50'))).toBe('submitted')
@@ -129,7 +129,7 @@ describe('an order under a limit that needs a price', () => {
     expect(events()).toEqual([])
   })
 
-  test('costs no look-up where its own terms say what it is worth at most', async () => {
+  test('costs no look-up where its own terms bound its value', async () => {
     const { submitted, lookUps } = await makeWorker({ orderNotionalMax: dec('600') })
     expect(await submitted(buy('6', limit('100')))).toBe('submitted')
     expect(await submitted(order({ quantity: null, notional: dec('600') }))).toBe('submitted')
@@ -137,7 +137,7 @@ describe('an order under a limit that needs a price', () => {
   })
 })
 
-test('a collar holds for every limit order, whether or not anybody watches its symbol', async () => {
+test('a collar holds for every limit order, with watchers of its symbol or without', async () => {
   const { submitted, broker, clock } = await makeWorker({ priceCollarPercent: dec('5') })
   expect(await submitted(buy('1', limit('500')))).toBe('PRICE_OUTSIDE_COLLAR')
   broker.quotes.clear()

@@ -115,7 +115,7 @@ describe('project', () => {
     for (const field of absent) expect(submitted?.payload).not.toHaveProperty(field)
   })
 
-  test('cash and P&L are told in cents, everything else to nine decimals, and a change is what the balances differ by', () => {
+  test('cash and P&L are in cents, other figures to nine decimals, changes add up', () => {
     const upTo = (max: bigint) =>
       fc.bigInt({ min: 1n, max: max * 10n ** 9n }).map((n) => {
         const digits = n.toString().padStart(10, '0')
@@ -155,7 +155,7 @@ describe('project', () => {
     )
   })
 
-  test('partial fills carry what is asked, done and left, and the average so far', () => {
+  test('partial fills carry quantity, filled, remaining, and the average so far', () => {
     const [, first, , , second] = tell([
       claimed(),
       ...history(
@@ -184,7 +184,7 @@ describe('project', () => {
   test.each([
     ['canceled', 'broker', 'Canceled at the broker'],
     ['expired', 'broker', 'The order expired'],
-  ] as const)('%s at the broker is told as cancelled', (ending, cancelledBy, reason) => {
+  ] as const)('%s at the broker is reported as cancelled', (ending, cancelledBy, reason) => {
     expect(
       tell([claimed(intentOf({ quantity: dec('41') })), ...history([['40', '10']], ending)]).at(-1),
     ).toMatchObject({
@@ -212,7 +212,7 @@ describe('project', () => {
     })
   })
 
-  test('a cancel that was asked for names who asked', () => {
+  test('a requested cancel names its requester', () => {
     const request = {
       commandId: 'c',
       by: 'user',
@@ -231,7 +231,7 @@ describe('project', () => {
     })
   })
 
-  test('a refusal and a denial are told with the contract’s reason and our code', () => {
+  test('a refusal and a denial are reported with the contract’s reason and our code', () => {
     const refused = {
       type: 'refused',
       code: 'SYMBOL_NOT_TRADABLE',

@@ -4,7 +4,7 @@ import { QuoteBoard } from '../../workers/market/quotes.ts'
 const day = { bid: 1, ask: 2, last: 1.5, volume: 1_000, previousClose: 1.25 }
 
 describe('QuoteBoard', () => {
-  test('however many ticks come, one quote a symbol, with the newest figures', () => {
+  test('any number of ticks make one quote a symbol, with the newest figures', () => {
     const board = new QuoteBoard()
     expect(board.follow(['AAPL', 'TSLA'])).toEqual(['AAPL', 'TSLA'])
     board.readDay('AAPL', day)
@@ -34,7 +34,7 @@ describe('QuoteBoard', () => {
     expect(board.takeChanged('now')).toMatchObject([{ volume: 0.300000001 }])
   })
 
-  test('what is not known is null, never zero', () => {
+  test('an unknown figure is null, never zero', () => {
     const board = new QuoteBoard()
     board.follow(['AAPL'])
     board.tick({ type: 'quote', symbol: 'AAPL', bid: null, ask: 3 })
@@ -43,7 +43,7 @@ describe('QuoteBoard', () => {
     ])
   })
 
-  test('figures of the day do not make a price younger: a quote carries the time of its last price', () => {
+  test('figures of the day do not renew a quote: it carries the time of its last price', () => {
     const board = new QuoteBoard()
     board.follow(['AAPL'])
     board.readDay('AAPL', day)
@@ -56,7 +56,7 @@ describe('QuoteBoard', () => {
     expect(board.takeChanged('at last')).toMatchObject([{ ask: 6, timestamp: 'at last' }])
   })
 
-  test('a symbol that nobody follows any more is forgotten', () => {
+  test('a symbol without followers is forgotten', () => {
     const board = new QuoteBoard()
     board.follow(['AAPL'])
     board.tick({ type: 'trade', symbol: 'AAPL', price: 1, size: 1 })

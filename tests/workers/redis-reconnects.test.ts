@@ -5,7 +5,7 @@ import { FakeClock } from '../support/fake-clock.ts'
 
 const MINUTE_MS = 60_000
 
-test('a store that came back a short while ago may have lost something, and so may the one that a worker starts with', async () => {
+test('a store that came back shortly ago, or at a worker’s start, may have lost data', async () => {
   const redis = new EventEmitter()
   const clock = new FakeClock()
   const reconnects = new RedisReconnects(redis, clock, false)
@@ -32,7 +32,7 @@ test.each(['+node', '-node'])(
   },
 )
 
-test('just after a loss, what was sent before may be on its way; of a store that lost everything, no trade is known to be new', async () => {
+test('just after a loss requests may be in flight; after a full loss no trade is new', async () => {
   const redis = new EventEmitter()
   const clock = new FakeClock()
   const reconnects = new RedisReconnects(redis, clock, false)
@@ -48,7 +48,7 @@ test('just after a loss, what was sent before may be on its way; of a store that
   expect(doubts()).toEqual([false, false])
 })
 
-test('a worker that could not reach the store when it started: what was sent before may be on its way', async () => {
+test('a worker started without the store assumes that earlier requests are in flight', async () => {
   const clock = new FakeClock()
   const reconnects = new RedisReconnects(new EventEmitter(), clock, true)
   expect(reconnects.mayHaveJustLost()).toBe(true)

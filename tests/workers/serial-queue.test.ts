@@ -8,7 +8,7 @@ function scene() {
   return { line: new SerialQueue(), happened, answer }
 }
 
-test('pieces run one at a time, in the order in which they were asked for, also behind one that fails', async () => {
+test('tasks run one at a time, in order, also after one that fails', async () => {
   const { line, happened } = scene()
   const piece = (name: string) => async (): Promise<void> => {
     happened.push(`${name} begins`)
@@ -21,7 +21,7 @@ test('pieces run one at a time, in the order in which they were asked for, also 
   expect(happened).toEqual(['a begins', 'a ends', 'b begins', 'b ends', 'c begins', 'c ends'])
 })
 
-test('while a piece asks outside the others have their turn, and it goes on alone', async () => {
+test('while a task awaits outside, the others run; then it continues alone', async () => {
   const { line, happened, answer } = scene()
   const asking = line.run(async () => {
     happened.push(await line.outside(() => answer.promise))
@@ -35,7 +35,7 @@ test('while a piece asks outside the others have their turn, and it goes on alon
   expect(happened).toEqual(['other', 'last', 'answer', 'asked'])
 })
 
-test('a question that fails fails its piece, and the line goes on', async () => {
+test('a failed outside call fails its task, and the queue continues', async () => {
   const { line, happened, answer } = scene()
   const asking = line.run(() => line.outside(() => answer.promise))
   answer.reject(new Error('no answer'))
@@ -44,7 +44,7 @@ test('a question that fails fails its piece, and the line goes on', async () => 
   expect(happened).toEqual(['next'])
 })
 
-test('a line is idle only once the piece that asks outside is over', async () => {
+test('a queue is idle only once the task that awaits outside is over', async () => {
   const { line, happened, answer } = scene()
   const asking = line.run(async () => void happened.push(await line.outside(() => answer.promise)))
   const idle = line.idle().then(() => happened.push('idle'))

@@ -64,8 +64,8 @@ async function writeElsewhere({ store }: Awaited<ReturnType<typeof warmed>>): Pr
   })
 }
 
-describe('what a worker remembers of having written', () => {
-  test('saves the reading before a submission, and before what comes of it', async () => {
+describe('the cached state of a worker’s own writes', () => {
+  test('saves the load before a submission, and before its outcome', async () => {
     const { send, loads, store, broker, submit } = await warmed()
     const before = loads()
     expect(await send('t3')).toEqual({ kind: 'done' })
@@ -82,7 +82,7 @@ describe('what a worker remembers of having written', () => {
     })
   })
 
-  test('is refused when somebody else has written, and then read anew: the order is sent once', async () => {
+  test('another worker wrote - the commit is refused, reloaded, and the order sent once', async () => {
     const worker = await warmed()
     await writeElsewhere(worker)
     const before = worker.loads()
@@ -92,7 +92,7 @@ describe('what a worker remembers of having written', () => {
     expect(worker.store.orderOf('u1', 't3')?.status).toBe('submitted')
   })
 
-  test('is believed again only once a reading has found the same', async () => {
+  test('is used again only once a load has found the same', async () => {
     const worker = await warmed()
     const needsLoad = async (tradeId: string): Promise<boolean> => {
       const before = worker.loads()
@@ -107,7 +107,7 @@ describe('what a worker remembers of having written', () => {
     ])
   })
 
-  test('does not hold what has ended: a repeat of it is found by its claim, and nothing is sent', async () => {
+  test('holds no ended order: a repeat is found by its claim, and nothing is sent', async () => {
     const { send, store, broker, submit } = await warmed()
     const order = brokerOrder('canceled', '0', 3, {
       brokerOrderId: store.orderOf('u1', 't2')!.placements[0]!.brokerOrderId!,
@@ -123,7 +123,7 @@ describe('what a worker remembers of having written', () => {
     expect(broker.submissions).toHaveLength(2)
   })
 
-  test('is not enough to pass an update over: what the store has lost is written again', async () => {
+  test('does not skip an update: a write that the store lost is written again', async () => {
     const { store, submit } = await warmed()
     const order = brokerOrder('partially_filled', '40', 3, {
       brokerOrderId: store.orderOf('u1', 't1')!.placements[0]!.brokerOrderId!,
@@ -136,7 +136,7 @@ describe('what a worker remembers of having written', () => {
     expect(store.orderOf('u1', 't1')?.cumulativeQuantity).toBe('40')
   })
 
-  test('of a connection is measured by the claim: with older credentials nothing is sent', async () => {
+  test('of a connection is checked by the claim: with older credentials nothing is sent', async () => {
     const { send, store, broker, known } = await warmed()
     const stale = known.connection(ref)
     known.connection = () => stale
@@ -149,7 +149,7 @@ describe('what a worker remembers of having written', () => {
   })
 })
 
-describe('what is held', () => {
+describe('the held slices', () => {
   const { slice } = play([claimed()])
   const addressOf = (orderId: string, symbol = 'AAPL') => ({
     orderId,
@@ -175,7 +175,7 @@ describe('what is held', () => {
     return cache
   }
 
-  test('is a slice only where all of it is there', () => {
+  test('is a slice only where every part is held', () => {
     const cache = holding()
     expect(cache.slice(at('t1'))).toEqual(loaded)
     expect(cache.slice(at('t2'), true)).toMatchObject({ version: '2', slice: { order: null } })
@@ -211,7 +211,7 @@ describe('what is held', () => {
     expect([beside('broker_1'), beside('broker_2')]).toEqual(['7', '90.5'])
   })
 
-  test('stands when another commit of this process was refused that knew less', () => {
+  test('stays when another commit of this process was refused that knew less', () => {
     const cache = holding()
     cache.refused('u1', '1')
     expect(cache.slice(at('t1'))).toEqual(loaded)
@@ -219,7 +219,7 @@ describe('what is held', () => {
     expect(cache.slice(at('t1'))).toBeNull()
   })
 
-  test('is of one version: a commit on top of another one leaves nothing of before', () => {
+  test('is of one version: a commit on top of another one drops the earlier parts', () => {
     const cache = holding()
     cache.committed('u1', '7', { ...elsewhere, version: '8' })
     cache.read('u1', '8')

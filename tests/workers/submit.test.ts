@@ -26,7 +26,7 @@ const cancel = {
 } as const
 
 describe('submitOrder', () => {
-  test('accepted: one order, trade.submitted once', async () => {
+  test('accepted - one order, trade.submitted once', async () => {
     const { submit, run, broker, events } = await makeWorker()
     expect(await submitOrder(submit, intent, run)).toEqual({ kind: 'done' })
     expect(await submitOrder(submit, intent, run)).toEqual({ kind: 'done' })
@@ -36,7 +36,7 @@ describe('submitOrder', () => {
     expect(events()).toEqual(['trade.submitted'])
   })
 
-  test('reply lost after acceptance: looked up, never sent again', async () => {
+  test('reply lost after acceptance - looked up, never sent again', async () => {
     const { submit, run, broker, events } = await makeWorker()
     broker.faults.push('lose_reply')
     expect(await submitOrder(submit, intent, run)).toMatchObject({ kind: 'again' })
@@ -46,7 +46,7 @@ describe('submitOrder', () => {
     expect(events()).toEqual(['trade.submitted'])
   })
 
-  test('request lost before acceptance: looked up, then sent again under the same id', async () => {
+  test('request lost before acceptance - looked up, then sent again under the same id', async () => {
     const { submit, run, broker, events } = await makeWorker()
     broker.faults.push('lose_request')
     await submitOrder(submit, intent, run)
@@ -56,7 +56,7 @@ describe('submitOrder', () => {
     expect(events()).toEqual(['trade.submitted'])
   })
 
-  test('absent, and the shared time has stepped back since: nobody knows how old it is, so it is not sent again', async () => {
+  test('absent, and the shared time stepped back - its age is unknown, it is not resent', async () => {
     const { submit, run, broker, clock, events } = await makeWorker()
     broker.faults.push('lose_request')
     await submitOrder(submit, intent, run)
@@ -68,7 +68,7 @@ describe('submitOrder', () => {
     expect(events()).toEqual([])
   })
 
-  test('there, and the shared time has stepped back since: it is looked up at once, not after as long as the step', async () => {
+  test('present, and the shared time stepped back - it is looked up at once', async () => {
     const { submit, run, at, clock, events } = await makeWorker()
     at.set('submit.answered', () => Promise.reject(new Error('the worker dies')))
     await expect(submitOrder(submit, intent, run)).rejects.toThrow('dies')
@@ -78,7 +78,7 @@ describe('submitOrder', () => {
     expect(events()).toEqual(['trade.submitted'])
   })
 
-  test('absent and too old to be sent again: it is looked for, not sent and not rejected', async () => {
+  test('absent and too old to be sent again - looked up, not sent and not rejected', async () => {
     const { submit, run, broker, clock, events } = await makeWorker()
     broker.faults.push('lose_request')
     await submitOrder(submit, intent, run)
@@ -88,7 +88,7 @@ describe('submitOrder', () => {
     expect(events()).toEqual([])
   })
 
-  test('absent from a complete list a quarter of an hour after the last request: closed as never received', async () => {
+  test('absent from a complete list after 15 minutes - closed as never received', async () => {
     const { submit, run, broker, clock, store } = await makeWorker()
     broker.faults.push('lose_request')
     await submitOrder(submit, intent, run)
@@ -103,7 +103,7 @@ describe('submitOrder', () => {
     expect(broker.submissions).toHaveLength(1)
   })
 
-  test('refused with proof: rejected, with the reason of the contract', async () => {
+  test('refused with proof - rejected, with the reason of the contract', async () => {
     const { submit, run, broker, store } = await makeWorker()
     broker.faults.push('refuse')
     expect(await submitOrder(submit, intent, run)).toEqual({ kind: 'done' })
@@ -119,14 +119,14 @@ describe('submitOrder', () => {
     ])
   })
 
-  test('rate limited: comes back later, nothing is told', async () => {
+  test('rate limited - comes back later, and reports nothing', async () => {
     const { submit, run, broker, events } = await makeWorker()
     broker.faults.push('rate_limit')
     expect(await submitOrder(submit, intent, run)).toMatchObject({ kind: 'again', delayMs: 1_000 })
     expect(events()).toEqual([])
   })
 
-  test('past its deadline: denied, never sent', async () => {
+  test('past its deadline - denied, never sent', async () => {
     const { submit, run, broker, store } = await makeWorker()
     await submitOrder(submit, intentOf({ notAfter: '2024-03-15T13:59:59Z' }), run)
     expect(broker.submissions).toHaveLength(0)
@@ -135,7 +135,7 @@ describe('submitOrder', () => {
     ])
   })
 
-  test('a connection that is not there: denied with what to do', async () => {
+  test('connection absent - denied, and the reason says how to fix it', async () => {
     const { submit, run, broker, store } = await makeWorker()
     await submitOrder(submit, intentOf({ connectionId: 'broker_9' }), run)
     expect(broker.submissions).toHaveLength(0)
@@ -144,7 +144,7 @@ describe('submitOrder', () => {
     ])
   })
 
-  test('nothing is sent before the account has been read, and nothing is written', async () => {
+  test('account not read yet - nothing is sent, and nothing is written', async () => {
     const worker = makeBareWorker()
     expect(await submitOrder(worker.submit, intent, worker.run)).toMatchObject({ kind: 'again' })
     expect((await worker.store.loadSlice('u1', address)).slice.order).toBeNull()
@@ -153,7 +153,7 @@ describe('submitOrder', () => {
     expect(worker.events()).toEqual(['trade.submitted'])
   })
 
-  test('an account that cannot be read for a quarter of an hour: denied, never sent', async () => {
+  test('account unreadable for a quarter of an hour - denied, never sent', async () => {
     const { submit, run, broker, clock, store } = makeBareWorker()
     await clock.advance(PARKED_MS_MAX + 1)
     expect(await submitOrder(submit, intent, run)).toEqual({ kind: 'done' })
@@ -163,7 +163,7 @@ describe('submitOrder', () => {
     ])
   })
 
-  test('the same trade id with other parameters is a conflict and touches nothing', async () => {
+  test('the same trade id with other parameters is a conflict and changes nothing', async () => {
     const { submit, run, broker, events } = await makeWorker()
     await submitOrder(submit, intent, run)
     await expect(submitOrder(submit, intentOf({ quantity: dec('200') }), run)).rejects.toThrow(
@@ -173,7 +173,7 @@ describe('submitOrder', () => {
     expect(events()).toEqual(['trade.submitted'])
   })
 
-  test('two deliveries of one job at once: one order, one trade.submitted', async () => {
+  test('two deliveries of one job at once - one order, one trade.submitted', async () => {
     const { submit, run, broker, events } = await makeWorker()
     await Promise.all(Array.from({ length: 5 }, () => submitOrder(submit, intent, run)))
     await submitOrder(submit, intent, run)
@@ -181,7 +181,7 @@ describe('submitOrder', () => {
     expect(events()).toEqual(['trade.submitted'])
   })
 
-  test('another order under our id is never taken for ours', async () => {
+  test('another order under our id never counts as ours', async () => {
     const { submit, run, broker, store } = await makeWorker()
     await submitOrder(submit, intentOf({ symbol: 'MSFT' }), run)
     const [other] = broker.orders.values()
@@ -209,7 +209,7 @@ describe('cancelOrder', () => {
     })
   })
 
-  test('before its trade: leaves a mark, and the trade is never sent', async () => {
+  test('before its trade - leaves a mark, and the trade is never sent', async () => {
     const { submit, run, broker, store } = await makeWorker()
     expect(await cancelOrder(submit, cancel, run)).toEqual({ kind: 'done' })
     expect(await submitOrder(submit, intent, run)).toEqual({ kind: 'done' })
@@ -219,7 +219,7 @@ describe('cancelOrder', () => {
     ])
   })
 
-  test('while its trade is on the way: waits', async () => {
+  test('while its trade is being sent - waits', async () => {
     const { submit, run, broker } = await makeWorker()
     broker.faults.push('lose_request')
     await submitOrder(submit, intent, run)
@@ -227,7 +227,7 @@ describe('cancelOrder', () => {
     expect(broker.cancels).toHaveLength(0)
   })
 
-  test('too late: the order is read, and what it says counts', async () => {
+  test('too late - the order is read, and its snapshot counts', async () => {
     const { submit, run, broker, store } = await makeWorker()
     broker.isMute = true
     await submitOrder(submit, intent, run)
@@ -253,19 +253,19 @@ describe('P1 a first claim that finds an order under its id', () => {
     return { ...worker, run, status, isHeld }
   }
 
-  test('it is older than the claim: it is recorded as it ended, and neither booked nor told', async () => {
+  test('older than the claim - recorded as it ended, neither booked nor reported', async () => {
     const { submit, run, events, status, isHeld } = await found()
     await submitOrder(submit, intent, run)
     expect([await status(), isHeld(), events()]).toEqual(['filled', false, []])
   })
 
-  test('it is older, and the store may have lost an earlier claim: it is adopted', async () => {
+  test('older, and the store may have lost an earlier claim - adopted', async () => {
     const { submit, run, events, status } = await found()
     await submitOrder({ ...submit, mayHaveLostWrites: () => true }, intent, run)
     expect([await status(), events()]).toEqual(['submitted', ['trade.submitted']])
   })
 
-  test('it is older, and has been replaced: what took its place is recorded with it', async () => {
+  test('older, and replaced - its replacement is recorded too', async () => {
     const { submit, run, broker, clock, events, status, isHeld } = await found({
       end: false,
       ageMs: 0,
@@ -286,7 +286,7 @@ describe('P1 a first claim that finds an order under its id', () => {
     expect([events(), isHeld(), await status()]).toEqual([[], false, 'filled'])
   })
 
-  test('it is older, and other parameters are asked for: refused, with what to do', async () => {
+  test('older, and its parameters differ - refused, with the way to fix it', async () => {
     const { submit, run, store, isHeld } = await found()
     await submitOrder(submit, { ...intent, quantity: dec('7') }, run)
     const message: unknown = expect.stringMatching(
@@ -298,19 +298,19 @@ describe('P1 a first claim that finds an order under its id', () => {
     expect(isHeld()).toBe(false)
   })
 
-  test('it is older by no more than clocks may differ: it is adopted', async () => {
+  test('older by no more than clocks may differ - adopted', async () => {
     const { submit, run, events } = await found({ ageMs: 290_000 })
     await submitOrder(submit, intent, run)
     expect(events()).toEqual(['trade.submitted'])
   })
 
-  test('it is older than the claim, and not than the job: an earlier run may have placed it, and it is adopted', async () => {
+  test('older than the claim, not than the job - maybe of an earlier run, so adopted', async () => {
     const { submit, run, clock, events } = await found()
     await submitOrder(submit, intent, { ...run, queuedAtMs: clock.now() - 3_600_000 })
     expect(events()).toEqual(['trade.submitted'])
   })
 
-  test('it is older, and still at work: it is adopted', async () => {
+  test('older, and still working - adopted', async () => {
     const { submit, run, events, status } = await found({ end: false })
     await submitOrder(submit, intent, run)
     expect([await status(), events()]).toEqual(['submitted', ['trade.submitted']])

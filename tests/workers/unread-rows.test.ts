@@ -62,7 +62,7 @@ function answering(...rows: readonly object[]) {
 }
 const SINCE = '2026-01-01T00:00:00.000Z'
 
-test('an order that cannot be read is left out, counted once and named once; the others are read', async () => {
+test('an unreadable order is left out, counted and named once; the others are read', async () => {
   const mleg = { ...order, id: 'o-2', symbol: null, side: null, order_class: 'mleg' }
   const { broker, count, lines } = answering(order, mleg)
   for (let times = 0; times < 3; times += 1)
@@ -108,7 +108,7 @@ test.each<[what: string, over: object, field: string, read: object]>([
   ],
   ['exits that are no list', { legs: 'none' }, 'legs', { legs: [] }],
 ])(
-  'an order with %s is read without it, and that is counted once and told once',
+  'an order with %s is read without it, and that is counted and logged once',
   async (_what, over, field, read) => {
     const { broker, count, countFields, lines } = answering({ ...order, ...over })
     for (let times = 0; times < 3; times += 1) {
@@ -133,13 +133,17 @@ test.each<[what: string, over: object, read: object]>([
   ['a quantity as a number with an exponent', { qty: 1.2e-7 }, { quantity: '0.00000012' }],
   ['a price as text with an exponent', { limit_price: '1.5E2' }, { limitPrice: '150' }],
   ['a side of several words', { side: 'sell_short' }, { side: 'sell' }],
-  ['a side told by what it opens', { side: null, position_intent: 'buy_to_open' }, { side: 'buy' }],
+  [
+    'a side only in `position_intent`',
+    { side: null, position_intent: 'buy_to_open' },
+    { side: 'buy' },
+  ],
   [
     'an average price before anything was executed',
     { filled_avg_price: '' },
     { filledAveragePrice: null },
   ],
-])('an order with %s says all that is needed', async (_what, over, read) => {
+])('an order with %s is read in full', async (_what, over, read) => {
   const { broker, lines } = answering({ ...order, ...over })
   const [seen] = await broker.listOrders({ status: 'open' })
   expect(seen).toMatchObject(read)
@@ -155,13 +159,13 @@ test.each<[what: string, over: object]>([
   expect([await broker.listOrders({ status: 'open' }), await count('orders')]).toEqual([[], 1])
 })
 
-test('an order with an empty id is left out, and is no reason not to read the others', async () => {
+test('an order with an empty id is left out, and the other orders are read', async () => {
   const { broker, count } = answering(order, { ...order, id: '' })
   expect(await broker.listOrders({ status: 'open' })).toHaveLength(1)
   expect(await count('orders')).toBe(1)
 })
 
-test('the same for executions and activities', async () => {
+test('executions and activities - the same', async () => {
   const executions = answering(fill, { ...fill, id: 'a-9', qty: 'ten' })
   expect(await executions.broker.listExecutions(SINCE)).toHaveLength(1)
   expect([await executions.count('executions'), await executions.count('activities')]).toEqual([
