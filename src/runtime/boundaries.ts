@@ -1,7 +1,7 @@
 /**
- * The steps of the order path between which a process can die, by name. Work says which one it has
- * reached, so that tests can stop a worker exactly there; a name that is added here is tried by the
- * crash tests from then on.
+ * The steps of the order path between which a process can die, by name. The code reports each step
+ * that it has reached, so that tests can stop a worker exactly there. The crash tests try every
+ * name in this list, also a name that is added later.
  *
  *   submit     dequeued > claimed > sending > (the request) > answered > recorded
  *   resolve    dequeued > looked_up > recorded
@@ -44,12 +44,12 @@ export const boundaryNames = [
 export type BoundaryName = (typeof boundaryNames)[number]
 
 /**
- * Hears which step was reached. Await what it answers: a test that stops a process there never
- * settles it.
+ * Is called with each step that was reached. The caller awaits the result: a test that stops a
+ * process at a step returns a promise that never settles.
  */
 export interface Boundaries {
   reached(point: BoundaryName): Promise<void> | undefined
 }
 
-/** Production: nobody listens. */
+/** For production: reaching a step has no effect. */
 export const noBoundaries: Boundaries = { reached: () => undefined }

@@ -9,8 +9,8 @@ export function putNewest<Key, Value>(
   max: number,
 ): void {
   if (!map.delete(key) && map.size >= max) {
-    // Only a full map is asked for its oldest entry: it has to step over everything that was
-    // removed from its beginning.
+    // Only a full map is asked for its oldest entry: finding that entry has to step over everything
+    // that was removed from the map's beginning.
     const [oldest] = map.keys()
     if (oldest !== undefined) map.delete(oldest)
   }

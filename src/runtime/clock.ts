@@ -4,13 +4,13 @@ import { setTimeout as sleepFor } from 'node:timers/promises'
 export type CancelTimer = () => void
 
 /**
- * Time as a port: production code asks this, never the platform, so that a whole run can be
- * replayed from a seed.
+ * Time as a port: production code uses this port, never the platform's clock, so that a whole run
+ * can be replayed from a seed.
  */
 export interface Clock {
   /**
-   * Wall time, milliseconds since 1970. For display and for deadlines agreed with others; never for
-   * durations.
+   * Wall time, milliseconds since 1970. For display and for deadlines that other systems share;
+   * never for durations.
    */
   now(): number
   /** Milliseconds on a clock that never jumps. For durations. */
@@ -39,18 +39,18 @@ export const systemClock: Clock = {
 }
 
 /**
- * Whether something that was stored with the time `atMs` happened less than `forMs` ago. A time
- * that lies further ahead than that was written before the shared time stepped back: nobody knows
- * its age, and a window must not stay open for as long as the step.
+ * Returns whether a record with the time `atMs` was stored less than `forMs` ago. A time that lies
+ * further ahead than `forMs` was written before the shared time stepped back: its age is unknown,
+ * and a window must not stay open for as long as the step.
  */
 export const isWithin = (nowMs: number, atMs: number, forMs: number): boolean =>
   Math.abs(nowMs - atMs) < forMs
 
 /**
- * Calls `run` once the event loop has handled what is at hand: before it waits, and before timers
- * that are due.
+ * Calls `run` once the event loop has handled the events that are ready: before it waits, and
+ * before timers that are due.
  */
 export const afterThisTurn = (run: () => void): void => void setImmediate(run)
 
-/** Wall time as the wire writes it: ISO 8601, UTC, milliseconds. */
+/** Wall time in the format of the events: ISO 8601, UTC, milliseconds. */
 export const isoTime = (timeMs: number): string => new Date(timeMs).toISOString()

@@ -3,17 +3,17 @@ import { ConfigError } from './errors.ts'
 
 /**
  * One setting of a process. The schema reads the variable's text (`undefined` when absent or empty)
- * and holds the default; the rest is for people: it becomes the table of src/deploy/README.md and
- * the error text.
+ * and holds the default; the other fields are for people: they become the README's table and the
+ * error text.
  */
 export type Setting<Schema extends z.ZodType = z.ZodType> = Readonly<{
   env: string
   schema: Schema
-  /** What the value is for, one sentence, unit included. */
+  /** The purpose of the value, one sentence, unit included. */
   purpose: string
-  /** What is allowed, as a person would say it: "a port, 0 to 65535". */
+  /** The allowed values, as a person would name them: "a port, 0 to 65535". */
   allowed: string
-  /** The default as text, when there is one. */
+  /** The default as text, if there is one. */
   fallback?: string
 }>
 
@@ -22,16 +22,16 @@ export type ConfigOf<S extends Settings> = Readonly<{
   [Key in keyof S]: z.output<S[Key]['schema']>
 }>
 
-/** Describes one setting; exists so that the schema's type is kept. */
+/** Describes one setting; this function exists so that the schema's type is kept. */
 export const setting = <Schema extends z.ZodType>(described: Setting<Schema>): Setting<Schema> =>
   described
 
 /**
- * Reads a process's configuration once, at its edge, and freezes it.
- * @param check what values mean together; sees what could be read, also where something else is
- *   wrong
- * @throws {ConfigError} naming every bad value at once, with what is allowed. Values are never
- *   echoed: one may be a secret.
+ * Reads a process's configuration once, at its start, and freezes it.
+ * @param check checks values together. It gets the values that could be read, also if other values
+ *   are wrong.
+ * @throws {ConfigError} naming every bad value at once, with the allowed values. Values never
+ *   appear in the text: one may be a secret.
  */
 export function readConfig<S extends Settings>(
   settings: S,

@@ -1,6 +1,6 @@
 /**
- * The base of every error that a caller is meant to decide on. `code` is stable and closed per
- * subclass; `message` says what to do and is for people only. Errors never carry a secret: their
+ * The base of every error on which a caller may decide. `code` is stable and closed per subclass.
+ * `message` says how to fix the problem and is for people only. Errors never carry a secret: their
  * text reaches logs, failed jobs and the dashboard.
  */
 export class FillcastError<Code extends string = string> extends Error {
@@ -14,8 +14,8 @@ export class FillcastError<Code extends string = string> extends Error {
 }
 
 /**
- * One or more configuration values are missing or wrong. The message names all of them, and what is
- * allowed.
+ * One or more configuration values are missing or wrong. The message names all of them, and the
+ * allowed values.
  */
 export class ConfigError extends FillcastError<'CONFIG_INVALID'> {
   constructor(message: string) {

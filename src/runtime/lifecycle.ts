@@ -2,37 +2,34 @@ import { systemClock } from './clock.ts'
 import { FillcastError } from './errors.ts'
 import type { Logger } from './logger.ts'
 
-/** Below the 30 s after which orchestrators kill. */
+/** Below the 30 s after which orchestrators kill a process. */
 const DRAIN_MS_MAX = 25_000
 
-/**
- * What a process hands back once it runs; disposing it drains: stop intake, finish what is held,
- * close.
- */
+/** The running process. Disposing it drains: stop intake, finish the work that is held, close. */
 export type Running = AsyncDisposable &
   Readonly<{
     /**
-     * Settles, with the reason, when the process cannot do its work any more and another one
-     * should: it drains, and exits with 1.
+     * Settles, with the reason, when the process cannot do its work any more and another process
+     * should do it: the process drains, and exits with 1.
      */
     broken?: Promise<string>
   }>
 
 /**
- * Faults that one process hands on; one that repeats with every turn of the event loop would fill a
- * disk before the drain is over.
+ * The most faults that one process reports. A fault that repeats with every turn of the event loop
+ * would fill a disk before the drain is over.
  */
 const FAULTS_TOLD_MAX = 20
 
 /**
- * From now on the process outlives what is thrown outside of every promise and rejections that
- * nobody handles. Either is a defect after which nothing is certain: whoever asks for this has to
- * end the process.
- * @param tell gets the name of a log event and what was thrown, of the first faults only
+ * From now on the process survives exceptions outside of every promise, and rejections that no code
+ * handles. Each of them is a defect after which no state can be trusted: the caller has to end the
+ * process.
+ * @param tell called with the name of a log event and the error, for the first faults only
  */
 export function onFault(tell: (event: string, error: unknown) => void): void {
   let told = 0
-  // An unhandled rejection comes this way too: that is Node's default.
+  // An unhandled rejection reaches this listener too: that is Node's default.
   process.on('uncaughtException', (error, origin) => {
     told += 1
     if (told > FAULTS_TOLD_MAX) return
@@ -46,11 +43,12 @@ export function onFault(tell: (event: string, error: unknown) => void): void {
 }
 
 /**
- * Runs one process from start to exit. SIGTERM and SIGINT drain it, a second signal or the deadline
- * ends it at once. A fault (`onFault`) is logged, and the process drains and exits with 1. A
- * process that was started with an IPC channel drains when the channel closes: its parent is gone,
- * however that went.
- * @param start reads its configuration and starts everything; an error of ours is printed as plain
+ * Runs one process from start to exit.
+ * - SIGTERM and SIGINT drain the process; a second signal or the deadline ends it at once.
+ * - A fault (`onFault`) is logged, and the process drains and exits with 1.
+ * - A process that was started with an IPC channel drains when the channel closes, because its
+ *   parent has ended, in one way or another.
+ * @param start reads the configuration and starts everything; an error of ours is printed as plain
  *   text
  */
 export async function runProcess(

@@ -3,7 +3,9 @@ import { FillcastError } from './errors.ts'
 
 export type { Logger }
 
-/** What of an error may be written: never its extra fields, which may hold request headers. */
+/**
+ * The fields of an error that are logged: never its extra fields, which may hold request headers.
+ */
 function errorFields(error: unknown): Record<string, unknown> {
   if (!(error instanceof Error)) return { type: typeof error, message: String(error) }
   const code: unknown =
@@ -17,7 +19,7 @@ function errorFields(error: unknown): Record<string, unknown> {
   }
 }
 
-// Second line of defence; the first is that nothing secret is handed to the logger. pino has no
+// Second line of defence; the first is that the code hands no secret to the logger. pino has no
 // deep wildcard.
 const secretFields = [
   'secret',
@@ -32,8 +34,8 @@ const secretFields = [
 ]
 
 /**
- * Standard output that may go away: a process whose reader has died must still be able to drain and
- * exit, where the usual destination retries for ever.
+ * Standard output that may break: a process whose reader has died must still be able to drain and
+ * exit, while the usual destination retries for ever.
  */
 function standardOutput(): DestinationStream {
   if (process.stdout.listenerCount('error') === 0) process.stdout.on('error', () => {})

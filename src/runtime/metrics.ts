@@ -1,11 +1,11 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
 
-/** Seconds; from an order in a hurry to one that rests. */
+/** Seconds; from a market order to an order that rests in the book. */
 export const orderSecondsBuckets = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
 /** Seconds; the lag of an event on its way to a client. */
 export const lagSecondsBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1]
 
-/** Values that wait to be booked in a histogram. */
+/** Values that may wait before they are added to a histogram. */
 const WAITING_MAX = 256
 
 /**
@@ -17,7 +17,7 @@ export class Metrics {
 
   /**
    * @param withProcess adds the CPU, memory and event-loop figures of the process; off in tests,
-   *   which start many.
+   *   which start many processes.
    */
   constructor(withProcess = false) {
     if (withProcess) collectDefaultMetrics({ register: this.registry })
@@ -32,8 +32,8 @@ export class Metrics {
   }
 
   /**
-   * A counter for what happens with every event: counted as a bare number, and told to the vendor's
-   * counter when somebody looks.
+   * A counter of an action that happens with every event. The count is kept as a bare number, and
+   * added to the vendor's counter when the metrics are read.
    */
   tally(name: string, help: string): { inc(): void } {
     let waiting = 0
@@ -46,8 +46,8 @@ export class Metrics {
   }
 
   /**
-   * The same for a histogram: values are booked many at a time, which costs a fraction of booking
-   * each alone.
+   * A histogram of an action that happens with every event: values are added many at a time, which
+   * costs a fraction of adding each alone.
    */
   distribution(name: string, help: string, buckets: number[]): { observe(value: number): void } {
     const waiting: number[] = []

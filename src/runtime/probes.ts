@@ -3,21 +3,21 @@ import type { AddressInfo } from 'node:net'
 import { systemClock } from './clock.ts'
 import type { Metrics } from './metrics.ts'
 
-/** `undefined` when ready, else one line that says why not. */
+/** `undefined` if the process is ready, else one line with the reason. */
 export type ReadinessCheck = () => string | undefined | Promise<string | undefined>
 
-/** What an operator should know of a process that is ready all the same, one line each. */
+/** Remarks for an operator about a process that is ready all the same, one line each. */
 export type Remarks = () => Promise<readonly string[]>
 
 /** A running probe server. */
 export type Probes = Readonly<{ port: number; [Symbol.asyncDispose](): Promise<void> }>
 
-/** Where probes listen; port 0 picks a free one, no host means every address of the machine. */
+/** Where probes listen; port 0 picks a free port, no host means every address of the machine. */
 export type ProbeConfig = Readonly<{ probePort: number; listenHost?: string | undefined }>
 
 /**
- * What the checks behind `/readyz` may take: a check that waits for a silent Redis must not keep
- * the probe waiting too.
+ * The most time for the checks behind `/readyz`: a check that waits for a silent Redis must not
+ * keep the probe waiting too.
  */
 const CHECK_MS_MAX = 1_000
 

@@ -8,7 +8,7 @@ export interface Randomness {
   fraction(): number
 }
 
-/** Bytes asked of the system at once: a dozen alone cost as much as all of these. */
+/** Bytes requested from the system at once: a dozen alone cost as much as all of these. */
 const POOL_BYTES = 4_096
 let pool = Buffer.alloc(0)
 

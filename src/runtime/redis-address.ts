@@ -1,5 +1,5 @@
 /**
- * Where Redis is, as one URL:
+ * The address of Redis, as one URL:
  *
  *   redis://[user:password@]host:port[/db]                            one server
  *   redis+sentinel://[user:password@]host:port,host:port/name[/db]
@@ -9,7 +9,7 @@
  *
  * `rediss` in place of `redis` is TLS, checked against the authorities that Node trusts
  * (NODE_EXTRA_CA_CERTS adds one). User and password are those of the servers; Sentinels are asked
- * without.
+ * without them.
  */
 export type RedisAddress = Readonly<{
   kind: 'single' | 'sentinel' | 'cluster'
@@ -18,7 +18,7 @@ export type RedisAddress = Readonly<{
   username: string
   password: string
   nodes: readonly Readonly<{ host: string; port: number }>[]
-  /** Of the master that the Sentinels watch; empty otherwise. */
+  /** The name of the master that the Sentinels watch; empty for the other kinds. */
   name: string
   db: number
 }>
@@ -33,7 +33,7 @@ const PATH_PATTERN = {
   cluster: /^$/,
 } as const
 
-/** @returns `null` when `url` is none of the forms above */
+/** @returns `null` if `url` has none of the forms above */
 export function readRedisAddress(url: string): RedisAddress | null {
   const groups = URL_PATTERN.exec(url)?.groups
   if (groups === undefined) return null
@@ -49,7 +49,7 @@ export function readRedisAddress(url: string): RedisAddress | null {
   return { kind, isTls: groups['tls'] === 's', username, password, nodes, name, db: Number(db) }
 }
 
-/** `null`: a percent sign begins no character. */
+/** `null`: a percent sign is not followed by a character's code. */
 function decoded(text = ''): string | null {
   try {
     return decodeURIComponent(text)

@@ -3,32 +3,35 @@ import { Cluster, type Redis, SentinelConnector } from 'ioredis'
 import { systemClock } from './clock.ts'
 import type { Logger } from './logger.ts'
 
-// A TCP connection can die without a word: a firewall forgets it, a machine loses its power. What
-// was written to it waits for ever, and a subscriber simply hears nothing more. So each connection
-// is asked, and closed when nothing comes; ioredis then makes a new connection, subscribes again
-// and sends again what was not answered.
+// A TCP connection can die silently: a firewall drops it, a machine loses its power. Commands on
+// that connection then wait for ever, and a subscriber simply gets no more messages. So each
+// connection is sent a PING, and closed if no byte comes back; ioredis then makes a new connection,
+// subscribes again and sends the unanswered commands again.
 //
 // ioredis has `socketTimeout`, which is not used: its timer outlives the connection that it was set
-// for, and then ends the next one, in good health (ioredis 5.11.1, Redis.js, setSocketTimeout).
-// BullMQ watches its blocking command, and nothing else.
+// for, and then ends the next connection, which is healthy (ioredis 5.11.1, Redis.js,
+// setSocketTimeout). BullMQ watches its blocking command only.
 
 /** How long a connection may be silent. */
 export type HeartbeatLimits = Readonly<{
   /**
-   * Between two looks at a connection, ms; each look asks (PING), unless the last question is still
-   * open.
+   * The interval between two checks of a connection, ms. Each check sends a PING, unless the
+   * previous PING is unanswered.
    */
   beatMs: number
-  /** Looks in a row without a byte from Redis, after which a connection is closed. */
+  /** Checks in a row without a byte from Redis, after which a connection is closed. */
   silentBeatsMax: number
-  /** The same for a connection that lets Redis block it, which answers nothing until then. */
+  /**
+   * The same for a connection with a blocking command, which Redis does not answer until the block
+   * ends.
+   */
   blockedBeatsMax: number
 }>
 
 /**
- * Found and replaced within 6 s; a blocking connection within 15 s, since BullMQ blocks for up to
- * 10 s, or with the connection after whose image it was made. BullMQ has a watchdog of its own, 1 s
- * after the command should have returned.
+ * A dead connection is found and replaced within 6 s. A blocking connection is replaced within 15
+ * s, since BullMQ blocks for up to 10 s, or together with the connection from which it was
+ * duplicated. BullMQ has a watchdog of its own, 1 s after the command should have returned.
  */
 export const HEARTBEAT_LIMITS: HeartbeatLimits = {
   beatMs: 1_000,
@@ -38,14 +41,17 @@ export const HEARTBEAT_LIMITS: HeartbeatLimits = {
 
 const streamOf = (redis: Redis): Socket => (redis as unknown as { stream: Socket }).stream
 
-/** So many looks before a connection is closed it is no longer called ready. */
+/** A connection stops counting as ready this many checks before it is closed. */
 const DOUBT_BEATS = 2
 
-/** `prompt`: answers every question at once. `blocking`: may be held by Redis for a while first. */
+/**
+ * `prompt`: Redis answers every command at once. `blocking`: Redis may hold a command for a while
+ * first.
+ */
 export type HeartbeatKind = 'prompt' | 'blocking'
 
 /**
- * Looks, not time, are counted, so that a process that was stopped for a while does not blame its
+ * Counts checks, not time, so that a process that was stopped for a while does not close its
  * connections.
  */
 class Heartbeat {
@@ -70,13 +76,13 @@ class Heartbeat {
     redis.on('close', () => this.#stop())
   }
 
-  /** Something should have come by now, and did not. */
+  /** An answer should have come by now, and did not. */
   get isSilent(): boolean {
     return this.#silentBeats >= this.#silentBeatsMax - DOUBT_BEATS
   }
 
   get #silentBeatsMax(): number {
-    // Before it is ready a connection is asked for its handshake only, which never blocks.
+    // Before a connection is ready it sends its handshake only, which never blocks.
     const mayBlock = this.#kind === 'blocking' && this.#redis.status === 'ready'
     return mayBlock ? this.#limits.blockedBeatsMax : this.#limits.silentBeatsMax
   }
@@ -107,16 +113,15 @@ class Heartbeat {
 }
 
 /**
- * What is known of a connection: its heartbeat (a Cluster has one a node), and the connections that
- * were made after its image.
+ * The state of a connection: its heartbeat (a Cluster has one for each node), and its duplicates.
  */
 type Link = Readonly<{ heartbeat: Heartbeat | null; copies: Set<Redis> }>
 
 const links = new WeakMap<Redis, Link>()
 
 /**
- * Watches a connection from its next `connect` on, and every connection that is made after its
- * image (`duplicate`), which is taken for `blocking`: BullMQ's workers make theirs so.
+ * Watches a connection from its next `connect` on, and every duplicate of it (`duplicate`). A
+ * duplicate counts as `blocking`, because BullMQ's workers make their blocking connections so.
  * @returns the same connection
  */
 export function watchLink(
@@ -129,7 +134,7 @@ export function watchLink(
   const isCluster = (redis as Redis | Cluster) instanceof Cluster
   const silent = (silentMs: number): void => {
     log.warn({ silentMs, kind }, 'redis.silent')
-    // A copy goes the same way, and would take longer to find out.
+    // A duplicate is dead too, and would take longer to notice.
     for (const copy of copies) streamOf(copy).destroy()
   }
   links.set(redis, {
@@ -150,11 +155,12 @@ export function watchLink(
 }
 
 /**
- * With Sentinels, a connection has one more to each of them, to hear at once that another server is
- * the master (`failoverDetector`): the old one may go on answering for a while, and would lose what
- * it is told. ioredis makes them, but does not watch them, does not hear their errors, and lets a
- * subscription that fails when one comes back end the process. (The connection that asks for the
- * master's address is made while the connection itself is made: its commands have a deadline.)
+ * Watches the connections to the Sentinels. With Sentinels, ioredis makes one more connection to
+ * each of them, to learn at once that another server is the master (`failoverDetector`): the old
+ * master may go on answering for a while, and its writes would be lost. ioredis does not watch
+ * these connections and does not handle their errors, and if a subscription fails when one of them
+ * comes back, the process ends. (The connection that asks for the master's address exists only
+ * while the connection itself is made: its commands have a deadline.)
  */
 function watchSentinels(redis: Redis, limits: HeartbeatLimits, log: Logger): void {
   const { connector } = redis as unknown as { connector: unknown }
@@ -180,8 +186,8 @@ function watchSentinels(redis: Redis, limits: HeartbeatLimits, log: Logger): voi
 }
 
 /**
- * Why Redis cannot be counted on by these connections and those made after their image;
- * `undefined`: it can.
+ * The reason why Redis cannot be relied on by these connections and their duplicates; `undefined`:
+ * there is none.
  */
 export function linkTrouble(...connections: readonly Redis[]): string | undefined {
   for (const redis of connections) {
@@ -194,7 +200,7 @@ export function linkTrouble(...connections: readonly Redis[]): string | undefine
 function troubleOf(redis: Redis | Cluster): string | undefined {
   if (redis.status !== 'ready') return 'Redis is away'
   if (redis instanceof Cluster) {
-    // A node that was never needed is not connected to; the others are ready, or replaced.
+    // A node that was never needed is not connected; the other nodes are ready, or replaced.
     const used = redis.nodes().filter(({ status }) => status !== 'wait')
     return used.map(troubleOf).find((trouble) => trouble !== undefined)
   }

@@ -1,30 +1,31 @@
 import type { CancelTimer, Clock } from './clock.ts'
 import type { Logger } from './logger.ts'
 
-/** What is asked of Redis: seconds since 1970, and microseconds within the second. */
+/** Redis TIME: seconds since 1970, and microseconds within the second. */
 type TimeSource = Readonly<{ time(): Promise<readonly (number | string)[]> }>
 
 /**
- * Beyond this a machine's clock is told as wrong: expiry times of orders, which callers write by
- * their own clocks, mean something else then.
+ * If a machine's clock is off by more than this, it is reported as wrong: callers write the expiry
+ * times of orders by their own clocks, and those times would then mean a different moment.
  */
 const SKEW_MS_MAX = 1_000
 const MEASURE_EVERY_MS = 5_000
-/** A slower answer says too little: it is true within half of its round trip. */
+/** A slower answer is too inaccurate: a measurement is accurate to half of its round trip. */
 const ROUND_TRIP_MS_MAX = 400
-/** Measurements before a start that is too slow takes what it has. */
+/** Measurements at the start before a slow answer is accepted. */
 const FIRST_TRIES_MAX = 5
 
 /**
- * The time of Redis, as a clock: the one that all processes share, whatever their machines say.
- * Time windows that one worker opens and another one judges are told by it.
+ * The time of Redis, as a clock that all processes share, however wrong their machines' clocks are.
+ * It measures the time windows that one worker opens and another worker checks.
  *
  * Invariants:
- * - between measurements it goes on with the machine's steady clock, so that neither a step of the
- *   machine's wall clock nor a Redis that is away moves it;
- * - a measurement corrects it only by what the measurement's own error does not explain;
- * - it follows Redis when the time of Redis steps, also back: a stored time may then lie ahead of
- *   now.
+ * - Between measurements the time goes on with the machine's steady clock: neither a step of the
+ *   machine's wall clock nor a Redis that is away moves it.
+ * - A measurement corrects the time only if the difference is larger than the measurement's own
+ *   error.
+ * - The time follows Redis when the time of Redis steps, also back: a stored time may then lie
+ *   ahead of now.
  */
 export class RedisTime implements Clock, Disposable {
   readonly #redis: TimeSource
@@ -52,9 +53,9 @@ export class RedisTime implements Clock, Disposable {
   }
 
   /**
-   * Resolves once the time was measured. While Redis is away, that takes as long.
-   * @param onSkew hears after each measurement by how many seconds the machine's clock is ahead of
-   *   Redis
+   * Resolves once the time was measured. While Redis is away, this waits for Redis.
+   * @param onSkew called after each measurement with the number of seconds by which the machine's
+   *   clock is ahead of Redis
    */
   static async start(
     redis: TimeSource,
@@ -69,7 +70,7 @@ export class RedisTime implements Clock, Disposable {
   }
 
   /**
-   * Measures now. Never rejects: while Redis cannot be asked, the time goes on by the steady clock.
+   * Measures now. Never rejects: while Redis does not answer, the time goes on by the steady clock.
    */
   async measure(): Promise<void> {
     if (this.#isMeasuring) return
@@ -104,8 +105,7 @@ export class RedisTime implements Clock, Disposable {
   }
 
   /**
-   * One line for people when the machine's clock and that of Redis differ by more than
-   * `SKEW_MS_MAX`.
+   * One line for people if the machine's clock and that of Redis differ by more than `SKEW_MS_MAX`.
    */
   get remark(): string | undefined {
     const skewMs = this.#skewMs()

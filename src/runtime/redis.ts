@@ -8,30 +8,27 @@ import { HEARTBEAT_LIMITS, type HeartbeatLimits, watchLink } from './redis-heart
 
 /**
  * How a connection behaves while Redis is away.
- * - `patient`: commands wait for Redis to come back. For workers, which have nothing better to do.
- * - `subscriber`: the same, for a connection that only listens. It is ready as soon as it is
- *   connected: the usual question whether Redis has loaded its data may not be asked once the first
- *   channel is subscribed, and its refusal would end the process.
- * - `prompt`: commands fail at once, and within `COMMAND_MS_MAX` where Redis is silent. For whoever
- *   serves a caller that would rather hear an error now.
+ * - `patient`: commands wait for Redis to come back. For workers, which cannot work without Redis.
+ * - `subscriber`: as `patient`, for a connection that only listens. It is ready as soon as it is
+ *   connected: the usual check whether Redis has loaded its data must not be sent once the first
+ *   channel is subscribed, because its refusal would end the process.
+ * - `prompt`: commands fail at once, and within `COMMAND_MS_MAX` if Redis is silent. For code whose
+ *   caller prefers an error now to a late answer.
  */
 export type RedisPatience = 'patient' | 'subscriber' | 'prompt'
 
 const RECONNECT_DELAY_MS_MAX = 2_000
 const CONNECT_TIMEOUT_MS = 5_000
-/**
- * From when on the system asks the other end of an idle connection whether it is there (TCP
- * keep-alive).
- */
+/** How long a connection is idle before the system checks the other end (TCP keep-alive). */
 const KEEP_ALIVE_MS = 10_000
-/** What a connection that is given up is left to send what it holds. */
+/** The time in which a connection that is being closed may still send its pending data. */
 const DISCONNECT_MS_MAX = 1_000
 /**
- * Redis says how far it is with loading its data this often, so that a connection that waits for
- * that is not taken for silent.
+ * The interval at which a connection asks Redis for the progress of loading its data, so that a
+ * connection that waits for the loading does not look silent.
  */
 const LOADING_LOOK_MS = 1_000
-/** What a command on a `prompt` connection may take, and what a Sentinel is given to answer. */
+/** The most time for a command on a `prompt` connection, and for an answer of a Sentinel. */
 const COMMAND_MS_MAX = 5_000
 const SENTINEL_MS_MAX = 2_000
 /** How long after its connection to a Sentinel was lost the failover detector makes another one. */
@@ -44,12 +41,12 @@ const byPatience: Record<RedisPatience, RedisOptions & { enableOfflineQueue: boo
 }
 
 /**
- * One connection to Redis that reconnects for ever and logs, rather than throws, what happens to
- * it. With a Cluster it is one to all of its nodes, which answers the same commands; a `subscriber`
- * has one to any node, since every node passes on every message. It is replaced when it goes
- * silent, and so are connections made after its image (`watchLink`).
- * @param url as `readRedisAddress` has it
- * @throws {ConfigError} it is nothing of that kind
+ * Makes one connection to Redis that reconnects for ever, and that logs its errors rather than
+ * throwing them. With a Cluster it is one connection to all nodes, which answers the same commands;
+ * a `subscriber` connects to any node, since every node passes on every message. A connection that
+ * goes silent is replaced, and so are its duplicates (`watchLink`).
+ * @param url one of the forms of `readRedisAddress`
+ * @throws {ConfigError} `url` has none of these forms
  */
 export function connectRedis(
   url: string,
@@ -65,10 +62,11 @@ export function connectRedis(
 }
 
 /**
- * The commands of one turn of the event loop leave in one write. ioredis makes a write of each, and
- * a busy worker issues dozens in a turn, since their answers come together too. Its own way to join
- * them (`enableAutoPipelining`) costs more, lets other commands overtake, and fails commands that a
- * lost connection cut in half; here the bytes and their order stay what they were.
+ * The commands of one turn of the event loop leave in one write. ioredis makes a write for each
+ * command, and a busy worker issues dozens in a turn, since their answers come together too.
+ * ioredis's own way to join commands (`enableAutoPipelining`) costs more, lets other commands
+ * overtake, and fails commands that a lost connection cut in half; here the bytes and their order
+ * do not change.
  */
 function sendTogether(redis: Redis): Redis {
   redis.on('connect', () => {
@@ -125,7 +123,7 @@ function connectionTo(address: RedisAddress, patience: RedisPatience): Redis {
   return new Cluster([...nodes], whole).on('+node', sendTogether) as unknown as Redis
 }
 
-/** A node after the other, until one answers. */
+/** Tries one node after the other, until one answers. */
 function connectToAny(nodes: RedisAddress['nodes'], options: RedisOptions): Redis {
   let next = 0
   const redis: Redis = new Redis({
@@ -150,14 +148,14 @@ class RedisAwayError extends FillcastError<'REDIS_AWAY'> {
   }
 }
 
-/** What a process may wait for Redis when it starts. */
+/** The most time that a process waits for Redis when it starts. */
 const START_MS_MAX = 10_000
 
-/** Resolves once `redis` answers. @throws {RedisAwayError} not within 10 s */
+/** Resolves once `redis` answers. @throws {RedisAwayError} no answer within 10 s */
 export async function redisReady(redis: Redis): Promise<void>
 /**
- * Resolves, as `prepare`, once `redis` answers and what `prepare` asks it first is done.
- * @throws {RedisAwayError} not within 10 s
+ * Resolves with the result of `prepare`, once `redis` answers and `prepare` is done.
+ * @throws {RedisAwayError} no answer within 10 s
  */
 export async function redisReady<T>(redis: Redis, prepare: () => Promise<T>): Promise<T>
 export async function redisReady(
@@ -177,7 +175,7 @@ export async function redisReady(
   }
 }
 
-/** Redis may throw away what does not fit into its memory: an order's record, or a halt. */
+/** Redis may evict keys when its memory is full: an order's record, or a halt. */
 class RedisEvictsError extends FillcastError<'REDIS_EVICTS'> {
   constructor(policy: string) {
     super(
@@ -188,8 +186,8 @@ class RedisEvictsError extends FillcastError<'REDIS_EVICTS'> {
 }
 
 /**
- * Refuses a Redis that would lose records silently (RDQ-07). A server that does not tell its policy
- * is taken at its word.
+ * Refuses a Redis that would lose records silently (RDQ-07). A server that does not report its
+ * policy is trusted.
  * @throws {RedisEvictsError}
  */
 export async function assertKeepsEverything(redis: Redis): Promise<void> {

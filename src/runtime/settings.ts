@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { setting } from './config.ts'
 import { readRedisAddress } from './redis-address.ts'
 
-// Settings that more than one process reads. What a single process reads is described beside that
+// Settings that more than one process reads. A setting of a single process is described beside that
 // process.
 
 const port = (fallback: number) =>
@@ -56,8 +56,8 @@ export const probePortSetting = portSetting(
 type VaultKey = Readonly<{ kid: string; key: Uint8Array }>
 
 /**
- * `kid:base64,...`, or `null` when an entry is malformed, a key is not 32 bytes, or two have one
- * name.
+ * Reads `kid:base64,...`; `null` if an entry is malformed, a key is not 32 bytes, or two keys have
+ * one name.
  */
 function readVaultKeys(text: string): readonly VaultKey[] | null {
   const keys = text.split(',').flatMap((entry): VaultKey[] => {

@@ -1,8 +1,8 @@
 // @ts-check A Redis server of our own: private port, private folder. States: running, down (after
-//   `kill`, until `restart`), stopped. It never outlives this process: a shell stands between the
-//   two, holds a pipe from us, and kills the server when the pipe closes, which it does however we
-//   end. The server is in a session of its own, so that Ctrl-C in a terminal does not end it before
-//   us.
+//   `kill`, until `restart`), stopped. The server never outlives this process: a shell runs between
+//   the two, holds a pipe from us, and kills the server when the pipe closes, which happens however
+//   we end. The server is in a session of its own, so that Ctrl-C in a terminal does not end it
+//   before us.
 import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
@@ -58,7 +58,7 @@ export async function startEmbeddedRedis(options = {}) {
         rmSync(folder, { recursive: true, force: true })
         throw error
       }
-      port = await freePort() // another process may have been faster at that one
+      port = await freePort() // another process may have taken that port first
     }
   }
   let { pid, ended } = running
@@ -108,7 +108,7 @@ function commandLine({ bin, persistent = false, args = [] }, folder) {
 }
 
 /**
- * One run of the server. Resolves when it, and not something else on that port, answers.
+ * One run of the server. Resolves when this server, and not another one on that port, answers.
  * @param {string} folder @param {readonly string[]} command @param {number} port
  * @returns {Promise<{ pid: number, ended: Promise<void> }>}
  */
@@ -117,7 +117,7 @@ async function launch(folder, [server = '', ...args], port) {
     stdio: ['pipe', 'pipe', 'ignore'],
     detached: true,
   })
-  keeper.stdin.on('error', () => {}) // nothing is ever written
+  keeper.stdin.on('error', () => {}) // this process never writes to it
   let isOver = false
   const ended = new Promise((/** @type {(value: void) => void} */ resolve) => {
     keeper.once('error', () => resolve())

@@ -1,5 +1,5 @@
-// @ts-check Loaded before an entry: ends it when the set-up that started it is gone, even by
-//   SIGKILL. The pipe between them closes then.
+// @ts-check Loaded before an entry: ends the entry when the set-up that started it is gone, even by
+//   SIGKILL, because the pipe between them closes then.
 import { Socket } from 'node:net'
 
 const fd = Number(process.env.FILLCAST_LEASH)

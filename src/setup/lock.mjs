@@ -6,9 +6,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 const LOOK_INTERVAL_MS = 200
 
 /**
- * Runs `work` while no other set-up of this project does: two commands started at once must not
- * install into one folder. The lock names its owner, and one whose owner is gone counts for
- * nothing.
+ * Runs `work` while no other set-up of this project runs: two commands that start at once must not
+ * install into one folder. The lock names its owner, and a lock whose owner is gone is void.
  * @template T
  * @param {string} folder where the lock file lies; made when missing
  * @param {(line: string) => void} say
@@ -35,7 +34,7 @@ function take(lock) {
     writeFileSync(lock, String(process.pid), { flag: 'wx' })
     return true
   } catch {
-    if (!isOwned(lock)) rmSync(lock, { force: true }) // taken in the next round
+    if (!isOwned(lock)) rmSync(lock, { force: true }) // the next round takes it
     return false
   }
 }
@@ -45,7 +44,7 @@ function isOwned(lock) {
   try {
     const owner = Number(readFileSync(lock, 'utf8'))
     if (owner > 0) process.kill(owner, 0)
-    return true // no number yet: its owner is just writing it
+    return true // no number yet: its owner is writing it
   } catch (error) {
     return error instanceof Error && 'code' in error && error.code === 'EPERM'
   }

@@ -1,16 +1,16 @@
 // @ts-check
-// What a command needs before it can start. Decisions only: nothing here touches the machine.
+// The needs of a command before it can start. Decisions only: this file does not touch the machine.
 
 /**
- * Whether the entry starts Redis servers in order to kill them, so that the URL of one that runs is
- * no use to it.
+ * Returns whether the entry starts Redis servers in order to kill them. Such an entry has no use
+ * for the URL of a running server.
  */
 const isProof = (/** @type {string} */ entry) => entry.startsWith('tests/')
 const DEMO = 'src/apps/demo/main.ts'
 
 /**
- * Settings of `.env` reach what an operator runs; the demo and the tests must come out the same on
- * every machine.
+ * The entries that an operator runs. Only these read the settings of `.env`; the demo and the tests
+ * must behave the same on every machine.
  */
 const READS_ENV_FILE = new Set(['workers/main.ts', 'relay/main.ts', 'src/apps/dashboard/main.ts'])
 
@@ -30,9 +30,9 @@ export function planOf({ entry, env, lockHash, installedHash }) {
 }
 
 /**
- * Whether `node_modules` already holds what the lock file names, by npm's own record of what it put
- * there. After `npm install NAME` it does, and installing again would pull the packages from under
- * whatever runs.
+ * Returns whether `node_modules` already holds all packages of the lock file, by npm's own record
+ * of its installs. After `npm install NAME` it does, and installing again would remove the packages
+ * under running processes.
  * @param {string} lock text of package-lock.json
  * @param {string} record text of node_modules/.package-lock.json
  */
@@ -51,12 +51,12 @@ export function holdsAll(lock, record) {
   return [...Object.keys(wanted), ...Object.keys(there)].every(isThere)
 }
 
-/** What is run instead of the machine's Node. */
+/** The version of Node that runs an entry, instead of the machine's Node. */
 const NODE_MAJOR = 24
 
 /**
- * Where Node 24 may lie below the project, in the order in which the places are tried: where its
- * install script links it, and where it is when scripts are switched off on this machine.
+ * Where Node 24 may lie below the project, in the order in which the places are tried: the place
+ * where its install script links it, then its place if scripts are switched off on this machine.
  * @param {string} platform as in process.platform
  * @param {string} arch as in process.arch
  */
@@ -97,7 +97,7 @@ export function serverCandidates(path) {
 const SERVER_MAJOR_MIN = 7
 
 /**
- * Whether a server is new enough, by what it prints for `--version`: `Redis server v=7.0.15
+ * Returns whether a server is new enough, by its output for `--version`: `Redis server v=7.0.15
  * sha=...`.
  * @param {string} text
  */
@@ -106,13 +106,13 @@ export function isNewEnough(text) {
   return major !== undefined && Number(major) >= SERVER_MAJOR_MIN
 }
 
-/** What the loader cannot find, by what `ldd` prints. @param {string} text */
+/** The libraries that the loader cannot find, by the output of `ldd`. @param {string} text */
 export const missingLibraries = (text) =>
   [...text.matchAll(/^\s*(\S+) => not found/gm)].map((match) => match[1] ?? '')
 
 /**
- * The packages that `apt-cache depends` lists as needed. Names in angle brackets are virtual, and
- * libc belongs to the machine: a second one beside its loader cannot work.
+ * The packages that `apt-cache depends` lists as needed. Names in angle brackets are virtual. libc
+ * belongs to the machine: a second libc beside its loader cannot work.
  * @param {string} text
  */
 export function neededPackages(text) {
@@ -124,16 +124,17 @@ export function neededPackages(text) {
   )
 }
 
-/** Said when no server can be had. */
+/** The message if no server can be found or fetched. */
 export const NO_REDIS =
   'No Redis server (7 or newer) found. Install one (Debian: apt-get install redis-server, macOS: brew install redis), ' +
   'or set REDIS_SERVER_BIN to the path of one, or, for the demo, REDIS_URL to one that runs (docker compose up redis).'
 
 /**
- * One wish to stop reaches us several times: from the terminal, from npm, from a supervisor that
- * signals the whole group. A second signal means "at once", so repeats within `windowMs` are one.
+ * One request to stop reaches us several times: from the terminal, from npm, from a supervisor that
+ * signals the whole group. A second signal means "at once", so repeats within `windowMs` count as
+ * one signal.
  * @param {number} windowMs
- * @returns {(nowMs: number) => boolean} whether this one is to be passed on
+ * @returns {(nowMs: number) => boolean} whether this signal is to be passed on
  */
 export function oncePerWish(windowMs) {
   let lastMs = -Infinity

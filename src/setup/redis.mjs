@@ -27,8 +27,8 @@ export function findServer(path) {
 }
 
 /**
- * The private copy, made when it is not there yet; `null` where this machine's package manager
- * cannot give one. The system stays as it is: packages are downloaded and unpacked, never
+ * The private copy of the server, made if it is missing; `null` if this machine's package manager
+ * cannot provide one. The system stays unchanged: packages are downloaded and unpacked, never
  * installed, with caches of our own.
  * @param {string} cacheFolder
  * @param {(line: string) => void} say
@@ -49,7 +49,7 @@ export function privateServer(cacheFolder, say) {
     if (!isNewEnough(versionOf(join(making, 'redis-server'))))
       throw new Error('what it has does not run, or is too old')
     rmSync(home, { recursive: true, force: true })
-    renameSync(making, home) // whole or not at all
+    renameSync(making, home) // the whole copy or none of it
     return server
   } catch (error) {
     say(
@@ -65,7 +65,8 @@ export function privateServer(cacheFolder, say) {
 const lastLine = (text) => text.trim().split('\n').at(-1) ?? ''
 
 /**
- * Downloads the server and what it lacks on this machine, and unpacks both. @param {string} folder
+ * Downloads the server and its libraries that this machine lacks, and unpacks both. @param {string}
+ * folder
  */
 function unpack(folder) {
   const debs = join(folder, 'debs')
@@ -140,7 +141,9 @@ function missing(folder) {
   return missingLibraries(execFileSync('ldd', [server], { encoding: 'utf8', stdio: 'pipe', env }))
 }
 
-/** The copy needs its own libraries; it finds them from wherever it lies. @param {string} folder */
+/**
+ * The copy needs its own libraries, and finds them relative to its own path. @param {string} folder
+ */
 function writeWrapper(folder) {
   const libraries = libraryFolders(folder).map((path) => `"$here"${path.slice(folder.length)}`)
   const lines = [
@@ -167,7 +170,7 @@ function isExecutable(file) {
 const versionOf = (file) => output(file, ['--version']) ?? ''
 
 /**
- * What a command prints, or `null` when it is missing or fails.
+ * The output of a command, or `null` if the command is missing or fails.
  * @param {string} command
  * @param {string[]} args
  */

@@ -14,8 +14,8 @@ import { findServer, privateServer } from './redis.mjs'
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const cacheFolder = join(root, '.cache')
 /**
- * Holds the hash of the lock file that the packages were installed from; npm removes it when it
- * starts over.
+ * Holds the hash of the lock file from which the packages were installed; npm removes it when it
+ * installs anew.
  */
 const stamp = join(root, 'node_modules/.fillcast-lock')
 const say = (/** @type {string} */ line) => process.stderr.write(`set-up: ${line}\n`)
@@ -29,15 +29,15 @@ function stop(line) {
 const installedHash = () => (existsSync(stamp) ? readFileSync(stamp, 'utf8') : null)
 const lock = readFileSync(join(root, 'package-lock.json'), 'utf8')
 const lockHash = createHash('sha256').update(lock).digest('hex')
-/** npm's own record of what it installed. */
+/** npm's own record of its installed packages. */
 const record = join(root, 'node_modules/.package-lock.json')
 
 function install() {
-  if (installedHash() === lockHash) return // another command was faster
+  if (installedHash() === lockHash) return // another command has installed them
   if (existsSync(record) && holdsAll(lock, readFileSync(record, 'utf8')))
     return writeFileSync(stamp, lockHash)
   say('Installing the packages of package-lock.json into node_modules ...')
-  // Development packages are wanted whatever NODE_ENV says: Node 24 is one of them.
+  // Development packages are always installed, for any value of NODE_ENV: Node 24 is one of them.
   const done = spawnSync(
     'npm',
     ['ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error'],
@@ -80,8 +80,8 @@ const WISH_MS = 1_000
 const PARENT_LOOK_MS = 500
 
 /**
- * Runs the entry in a session of its own, so that every signal comes through us and reaches it
- * once, and ends as it ends.
+ * Runs the entry in a session of its own, so that every signal comes through us and reaches the
+ * entry once. This process ends as the entry ends.
  * @param {string} node
  * @param {string[]} args
  * @param {Record<string, string>} extra
@@ -108,8 +108,8 @@ function start(node, args, extra) {
       if (isNewWish(performance.now())) child.kill(passedOn)
     })
   }
-  // npm passes signals on to what it started: us, since its shell gives way (exec, in
-  // package.json). One that is killed cannot.
+  // npm passes signals on to its child: us, since its shell gives way (exec, in package.json). An
+  // npm that is killed cannot pass them on.
   const parent = process.ppid
   const isNpms = process.env.npm_lifecycle_event !== undefined
   const watch = setInterval(

@@ -1,4 +1,4 @@
--- Links a broker account to one connection, all over the store (MUL-06), or takes the link away.
+-- Links a broker account to one connection in the whole store (MUL-06), or removes the link.
 -- KEYS[1] linked accounts  ARGV[1] account  ARGV[2] connection  ARGV[3] link | unlink
 -- Returns the connection that the account is linked to, or ''
 local known = redis.call('HGET', KEYS[1], ARGV[1])

@@ -4,29 +4,31 @@ import { assetsDraftKey, assetsKey, assetsTurnKey } from './keys.ts'
 import { BROKER_ENVIRONMENTS, type BrokerEnvironment } from './record-types.ts'
 import { firstVersion, readRecord } from './records.ts'
 
-/** A list of assets is used for so long after it was read from the broker. */
+/** How long a list of assets is used after it was read from the broker. */
 export const ASSETS_TTL_MS = 24 * 3_600_000
-/** A list is read again after so long. */
+/** How long after a reading a list is read again. */
 export const ASSETS_REFRESH_MS = 3_600_000
-/** A worker that reads the broker's assets has so long before another worker may try. */
+/**
+ * How long a worker that reads the broker's assets keeps the turn before another worker may try.
+ */
 export const ASSETS_TURN_MS = 60_000
 /**
- * Assets of one environment. Of a longer list the first are kept, and a symbol that is not among
- * them is `unknown`.
+ * Assets that are kept of one environment. Of a longer list the first ones are kept, and a symbol
+ * that is not among them is `unknown`.
  */
 export const ASSETS_MAX = 50_000
-/** Symbols of one question. */
+/** Symbols that one call may ask for. */
 export const ASSET_SYMBOLS_MAX = 1_000
 const FIELDS_PER_WRITE_MAX = 1_000
 const LIST_FIELD = '#'
 
-/** The broker's assets, as workers wrote them last. */
+/** The broker's assets, as a worker last wrote them. */
 export interface AssetReader {
   /**
-   * What is known of each symbol, in one command per list. A pair without its slash (`ETHUSD`) is
-   * found under its canonical symbol.
-   * @param env default: every environment; a symbol that one list has is `listed`
-   * @throws when Redis does not answer, or more than `ASSET_SYMBOLS_MAX` symbols are asked for
+   * The stored answer for each symbol, in one command per list. A pair without its slash (`ETHUSD`)
+   * is found under its canonical symbol.
+   * @param env default: every environment; a symbol that one of the lists has is `listed`
+   * @throws if Redis does not answer, or if more than `ASSET_SYMBOLS_MAX` symbols are requested
    */
   find(
     symbols: readonly string[],
@@ -34,16 +36,16 @@ export interface AssetReader {
   ): Promise<ReadonlyMap<string, AssetAnswer>>
 }
 
-/** The same for the workers, who write the lists. */
+/** The assets as the workers use them, who also write the lists. */
 export interface Assets extends AssetReader {
   /**
-   * Whether the caller is to read the list from the broker now: it is due, and nobody else does.
-   * Held for `ASSETS_TURN_MS`.
+   * Returns whether the caller is to read the list from the broker now: the list is due, and no
+   * other worker reads it. The turn is kept for `ASSETS_TURN_MS`.
    */
   takeTurn(env: BrokerEnvironment): Promise<boolean>
   /**
-   * Replaces the whole list in one step. It is due again after `ASSETS_REFRESH_MS`, and forgotten
-   * after `ASSETS_TTL_MS`.
+   * Replaces the whole list in one step. The list is due again after `ASSETS_REFRESH_MS`, and
+   * forgotten after `ASSETS_TTL_MS`.
    */
   put(env: BrokerEnvironment, assets: readonly Asset[]): Promise<void>
 }
@@ -71,7 +73,8 @@ export const createAssetReader = (redis: Redis): AssetReader => ({
 })
 
 /**
- * @param draftId names one writing of a list, so that two workers never write into the same draft
+ * @param draftId a new id for each writing of a list, so that two workers never write into the same
+ *   draft
  */
 export const createAssets = (redis: Redis, draftId: () => string): Assets => ({
   ...createAssetReader(redis),
@@ -95,7 +98,10 @@ export const createAssets = (redis: Redis, draftId: () => string): Assets => ({
   },
 })
 
-/** Each asset under its symbol; a pair without its slash as well, unless an asset has that name. */
+/**
+ * Each asset under its symbol. A pair is also stored without its slash, unless an asset has that
+ * name.
+ */
 function fieldsOf(assets: readonly Asset[]): [symbol: string, record: string][] {
   const records = new Map<string, string>()
   const kept = assets.slice(0, ASSETS_MAX)
@@ -115,11 +121,14 @@ function answerOf(list: string | null, text: string | null | undefined): AssetAn
     if (record === null) return { kind: isWhole ? 'not_listed' : 'unknown' }
     return { kind: 'listed', asset: record.asset }
   } catch {
-    return { kind: 'unknown' } // written by a newer version: nothing follows from it
+    return { kind: 'unknown' } // written by a newer version: the answer is unknown
   }
 }
 
-/** A list that has it says more than one that has not, and that says more than none. */
+/**
+ * The best answer: a list that has the symbol counts first, then a whole list that lacks it, then
+ * no list.
+ */
 const best = (answers: readonly AssetAnswer[]): AssetAnswer =>
   answers.find(({ kind }) => kind === 'listed') ??
   answers.find(({ kind }) => kind === 'not_listed') ?? { kind: 'unknown' }

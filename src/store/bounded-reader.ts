@@ -1,15 +1,15 @@
 import type { Reader } from './reader.ts'
 
 /**
- * A reader that reads logs and whole states for `readsMax` callers at once; the others wait, first
- * come, first served.
+ * A reader that reads logs and whole states for `readsMax` callers at once; further callers wait,
+ * first come, first served.
  */
 export function boundedReader(reader: Reader, readsMax: number): Reader {
   const waiting: (() => void)[] = []
   let running = 0
   const inTurn = async <T>(read: () => Promise<T>): Promise<T> => {
     if (running < readsMax) running += 1
-    else await new Promise<void>((resolve) => waiting.push(resolve)) // whoever is done hands over its place
+    else await new Promise<void>((resolve) => waiting.push(resolve)) // a finished caller resolves it
     try {
       return await read()
     } finally {

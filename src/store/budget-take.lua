@@ -1,7 +1,9 @@
--- Takes leave for one request to the broker, or blocks all of them for a while.
--- KEYS[1] budget  ARGV[1] kind: cancel | resolve | submit | poll | reconcile | refresh | block  ARGV[2] block: for how many ms
--- ARGV[3] the time in microseconds since 1970; absent: Redis time. Only tests say it.
--- Returns 0 (go, or blocked as asked) | ms to wait
+-- Takes leave for one request to the broker, or blocks all requests for a while.
+-- KEYS[1] budget
+-- ARGV[1] kind: cancel | resolve | submit | poll | reconcile | refresh | block
+-- ARGV[2] block: for how many ms
+-- ARGV[3] the time in microseconds since 1970; absent: Redis time. Only tests pass it.
+-- Returns 0 (send the request, or blocked as asked) | ms to wait
 --- include budget-window
 local time = redis.call('TIME')
 local now = tonumber(ARGV[3]) or time[1] * 1000000 + time[2]

@@ -1,20 +1,25 @@
--- Requests of one broker account, counted so that no 60 s hold more than the broker allows (CON-07, S14).
+-- Counts the requests of one broker account so that no 60 s hold more than the broker allows
+-- (CON-07, S14).
 --
--- The count lies in one value: the end of a block ("until", set by a 429), then one entry for each slice of 5 s in which something
--- was asked: its number, everything, submissions, reading in the background, and of that what is no poll. A window is 13 slices, so
--- that it covers any 60 s. A block's length lies in an entry with the number 0.
--- Who counts twice after a lost reply only asks less than it might.
+-- The counts are stored in one value: first the end of a block ("until", set by a 429), then one
+-- entry for each slice of 5 s in which a request was made. An entry holds the slice's number, then
+-- the counts of all requests, of submissions, of background readings, and of background readings
+-- other than polls. A window is 13 slices, so that it covers any 60 s. A block's length is stored
+-- in an entry with the number 0. If a caller takes leave twice after a lost reply, it only makes
+-- fewer requests than it might.
 --
--- Redis time may step back, as when a replica takes over whose clock is behind. A slice that is later than now counts as asked now, and a
--- block that ends later than its whole length from now begins anew: neither lasts as long as the step. What was changed so is written at
--- once, or it would begin anew with every reading.
+-- Redis time may step back, as when a replica takes over whose clock is behind. A slice that is
+-- later than now counts as of now, and a block that ends later than its whole length from now
+-- begins again: neither lasts as long as the step. Such a correction is written at once, because
+-- otherwise it would begin again with every reading.
 local SLICE_US = 5000000
 local BLOCK_US_MAX = 60000000
 local SLICES = 13
 local ALL_MAX, SUBMIT_MAX, READ_MAX, BESIDE_MAX = 200, 150, 40, 16
--- The last ten are for cancels, and for finding out what became of an order.
+-- The last ten requests are reserved for cancels and for resolving orders.
 local ORDINARY_MAX = 190
--- An account that asks for so little has requests to spare: a recovery, whose lists count as polls, need not wait for them.
+-- An account with fewer requests than this has requests to spare: a recovery, whose lists count as
+-- polls, need not wait for them.
 local SPARE_BELOW = 80
 
 local function budget_write(key, kept, now)
@@ -23,7 +28,7 @@ local function budget_write(key, kept, now)
   redis.call('SET', key, cmsgpack.pack(values), 'PX', math.ceil(math.max(SLICES * SLICE_US, kept.blocked - now) / 1000))
 end
 
--- Adds a slice at the end, at the latest as the one of now.
+-- Adds a slice at the end; a slice later than now counts as the slice of now.
 local function budget_add(slices, slice, number)
   local last = slices[#slices]
   slice[1] = math.min(slice[1], number)
@@ -43,7 +48,7 @@ local function budget_read(key, now)
   kept.blocked = known[1]
   for i = 2, #known do
     local slice = known[i]
-    slice[5] = slice[5] or 0 -- written before polls had a share of their own
+    slice[5] = slice[5] or 0 -- written before polls had a limit of their own
     if slice[1] == 0 then kept.blockLength = slice[2]
     elseif slice[1] > number - SLICES then
       isAhead = isAhead or slice[1] > number
@@ -57,7 +62,8 @@ local function budget_read(key, now)
   return kept
 end
 
--- A poll is what finds out about fills that no stream told of: whatever else is read leaves it enough (P7).
+-- A poll finds the fills that no stream reported: the limit of all other readings leaves enough
+-- requests for polls (P7).
 local function budget_classes(kind)
   local beside = kind == 'reconcile' or kind == 'refresh'
   return {submit = kind == 'submit', read = beside or kind == 'poll', beside = beside}
@@ -71,7 +77,8 @@ local function budget_totals(kept)
   return totals
 end
 
--- The place of the count that is spent, or nil; and whether the request may be made all the same, from what nobody else wants.
+-- Returns the place of the count that is used up, or nil; and whether the request may be made all
+-- the same, from the spare requests.
 local function budget_full(totals, kind)
   local is = budget_classes(kind)
   local isOrdinary = is.submit or is.read
@@ -83,7 +90,8 @@ local function budget_full(totals, kind)
   return nil, false
 end
 
--- 0, or how many ms until a request of this kind may be made; and whether it is made from what nobody else wants.
+-- Returns 0, or how many ms until a request of this kind may be made; and whether it is made from
+-- the spare requests.
 local function budget_wait(kept, kind, now)
   if kept.blocked > now then return math.ceil((kept.blocked - now) / 1000) end
   local full, isSpare = budget_full(budget_totals(kept), kind)
@@ -99,7 +107,7 @@ local function budget_block(key, kept, now, length)
   budget_write(key, kept, now)
 end
 
--- A request from what nobody else wants is part of no share.
+-- A request from the spare requests counts in the total only, not in the limits of readings.
 local function budget_spend(key, kept, kind, now, isSpare)
   local number, is = math.floor(now / SLICE_US), budget_classes(kind)
   local slice = kept.slices[#kept.slices]

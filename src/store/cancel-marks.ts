@@ -1,18 +1,21 @@
 import type { CancelMark, WaitingMark, Write } from './port.ts'
 
-// Cancels that came before their trades. A trade may never come: so marks are limited by age and by
-// count, and the state has a list of them, because nobody wants to read a whole state in order to
-// count its marks.
+// Cancels that came before their trades. A trade may never come, so marks are limited by age and by
+// count. The state has a list of its marks, so that counting them does not need a reading of the
+// whole state.
 
 /**
- * A mark is dropped this long after the cancel: a job waits in its queue for minutes, and its trade
- * is not sent as late as that.
+ * A mark is dropped this long after the cancel: a job waits in its queue for minutes, so its trade
+ * can no longer be sent by then.
  */
 export const CANCEL_MARK_MS_MAX = 24 * 3_600_000
 /** Marks of one user; at the limit, the oldest is dropped. */
 export const CANCEL_MARKS_MAX = 500
 
-/** The mark, the list with it, and what has to go for it. @param waiting the list as it was */
+/**
+ * The writes for a mark: the mark, the new list, and the removal of the marks that the list drops.
+ * @param waiting the list before
+ */
 export function markWrites(
   tradeId: string,
   mark: CancelMark,
@@ -31,7 +34,7 @@ export function markWrites(
   ]
 }
 
-/** Takes marks away that are too old, up to `limit`. */
+/** The writes that remove marks that are too old, up to `limit`. */
 export const droppedMarks = (
   waiting: readonly WaitingMark[],
   nowMs: number,

@@ -28,7 +28,7 @@ import {
 } from './port.ts'
 import { orderRecord, readRecord } from './records.ts'
 
-// A commit as the script takes it: what its keys and arguments mean is said in commit.lua.
+// A commit in the form of the script's keys and arguments; commit.lua describes their meaning.
 
 type Argument = string | number | Buffer
 export type CommitCall = [keyCount: number, ...keysAndArgs: Argument[]]
@@ -38,14 +38,14 @@ export const LOG_ENTRIES_MAX = 1_000
 /** A log is forgotten this long after its last event; a client away for longer gets a resync. */
 export const LOG_TTL_MS = 86_400_000
 
-/** What the writes come to, field by field. */
+/** The changes that the writes cause, field by field. */
 type Changes = {
   sets: [name: string, record: string, isOpen: boolean][]
   removals: string[]
   archived: Order[]
 }
 
-/** @throws {InvariantError} when it is too large  @throws {EventUnwritableError} */
+/** @throws {InvariantError} the commit is too large  @throws {EventUnwritableError} */
 export function commitCall(
   userId: string,
   { expectVersion, fence, writes, events }: Commit,
@@ -113,7 +113,7 @@ function fencingOf(userId: string, fence: Fence): { keys: string[]; args: Argume
   }
 }
 
-/** In the order in which the script reads them. */
+/** The keys and arguments in the order in which the script reads them. */
 function leaving(
   userId: string,
   {
@@ -201,7 +201,7 @@ const fieldsOf = ({ id, placements }: Order): string[] => [
 ]
 
 /**
- * What forgetting connections comes to, given the whole state: our own orders are archived, so that
+ * The writes that forget connections, given the whole state: our own orders are archived, so that
  * their ids stay taken.
  */
 export function forgetting(

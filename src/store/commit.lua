@@ -1,35 +1,49 @@
 -- Commits a user's changes together with their events, or nothing at all (promise P3).
 --
--- Keeps true: the version only grows; event ids only grow and each entry names the one before it; an event is in the log if and
--- only if the state that it tells of is written. Everything is checked before the first write, and a write that Redis could refuse
--- for its kind is none of these (RDQ-07). State goes first and the log after it: were the script cut between them, the log would lack
--- an id that the state names, which readers answer with a resync, and never tell of what did not happen. A repeat finds that the
--- version has moved (RDQ-06). All keys lie in one slot.
+-- Invariants:
+-- - The version only grows.
+-- - Event ids only grow, and each entry names the id before it.
+-- - An event is in the log if and only if the state that it reports is written.
+-- - Everything is checked before the first write, and no write is of a kind that Redis could refuse
+--   (RDQ-07).
+-- - The state is written first, and the log after it. If the script were cut between the two, the
+--   log would lack an id that the state names. Readers answer that with a resync, and never report
+--   a change that did not happen.
+-- - A repeated commit finds that the version has moved (RDQ-06).
+-- - All keys are in one slot.
 --
--- The set of open fields follows the state as long as it belongs to the version before; whoever writes without it leaves it behind,
--- and readers see that by the version (open-index.ts). The state lists its account records in the field `accounts`.
+-- The set of open fields follows the state as long as it belongs to the version before. A commit of
+-- a writer that does not know the set leaves it outdated, and readers detect that by the version
+-- (open-index.ts). The state lists its account records in the field `accounts`.
 --
--- KEYS  state (hash), event log (stream), open fields (set), then what the fence needs, then an archive key and a tombstone key for each order that is
---       archived
+-- KEYS  state (hash), event log (stream), open fields (set), then the keys of the fence, then an
+--       archive key and a tombstone key for each order that is archived
 -- ARGV  expected version
 --       fence kind, field, value
 --         lease    KEYS: the lease, which must hold exactly `value`
 --         claim    state field `field` must hold exactly `value`
---         resolve  state field `field` becomes '<new version> <value>': the caller owns the trade, and may not send it
---         take     the same, and the caller may send it. KEYS: the trade's archive, its tombstone, control set, budget
---                  ARGV: order field, cancel mark field, first ('1' or '0'), connection field, link field, halt field of the connection,
---                  revision of the caller's credentials, exposure (what the request does to the position: 'adds', 'reduces' or
---                  'shrinks'), budget ('1' or '0'), trading day or '' where it is not counted; with a day what pace-window.lua reads
---         change   as take, of an order that is at the broker: `field` and `value` are empty, nobody comes to own the trade
---         version  the expected version is fence enough: the record has no owner
+--         resolve  state field `field` becomes '<new version> <value>': the caller owns the trade,
+--                  and must not send it
+--         take     the same, and the caller may send it.
+--                  KEYS: the trade's archive, its tombstone, control set, budget
+--                  ARGV: order field, cancel mark field, first ('1' or '0'), connection field, link
+--                  field, halt field of the connection, revision of the caller's credentials,
+--                  exposure (the request's effect on the position: 'adds', 'reduces' or 'shrinks'),
+--                  budget ('1' or '0'), trading day or '' if the order is not counted; with a day,
+--                  the arguments of pace-window.lua follow
+--         change   as take, of an order that is at the broker: `field` and `value` are empty, and
+--                  no claim is taken
+--         version  the expected version is enough of a fence: the record has no owner
 --       log length, log lifetime in ms
---       n, (field, value, open) * n   fields to write; `open` '1': one that the set of open fields names, '0': one that it does not
+--       n, (field, value, open) * n   fields to write; `open` '1': one that the set of open fields
+--       names, '0': one that it does not
 --       n, field * n              fields to remove
---       n, lifetime in ms, lifetime of tombstones in ms, (order, origin, hash) * n   orders for the archive; those of origin 'fillcast' leave
---       their hash as a tombstone
+--       n, lifetime in ms, lifetime of tombstones in ms, (order, origin, hash) * n   orders for the
+--       archive; those of origin 'fillcast' leave their hash as a tombstone
 --       n, (event, payload, channel, a, b, c) * n     packet = a .. id .. b .. previous id .. c
--- Returns {'committed', version, last event id} | {'conflict'} | {'fenced'} | {'halted', halt} | {'archived', order} | {'ended', hash}
---       | {'unusable', connection record or ''} | {'over_budget', ms to wait} | {'over_pace', scope, most, ms to wait or -1}
+-- Returns {'committed', version, last event id} | {'conflict'} | {'fenced'} | {'halted', halt}
+--       | {'archived', order} | {'ended', hash} | {'unusable', connection record or ''}
+--       | {'over_budget', ms to wait} | {'over_pace', scope, most, ms to wait or -1}
 --- include budget-window
 --- include in-parts
 --- include pace-window
@@ -47,7 +61,8 @@ local isIndexed = not known[1] or known[3] == version .. ' ' .. openCount
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2] -- microseconds since 1970, below 2^53: exact
 
--- Credentials may be traded with once it is verified to which account they lead: the link names their revision (MUL-02).
+-- Credentials may be used for trading once a login has verified their account: the link names their
+-- revision (MUL-02).
 local function isVerified(connection, link, used)
   if not connection or not link then return false end
   local revision = string.match(connection, '"revision":"(%d+)"')
@@ -58,7 +73,8 @@ local function forbids(halt, exposure)
   return not (exposure == 'reduces' and cjson.decode(halt).allows == 'reducing')
 end
 
--- The last id that the log ever gave, also where its entry was taken away, if it is behind `last`.
+-- Returns the newest id that the log ever gave, even if that entry was removed, if it is newer than
+-- `last`.
 local function behindLog(log, last, ms, sequence)
   if redis.call('EXISTS', log) == 0 then return last, ms, sequence end
   local about = redis.call('XINFO', 'STREAM', log)
@@ -152,7 +168,7 @@ local eventCount = tonumber(arg())
 local last = known[2] or '0000000000000-00000'
 local ms, sequence = tonumber(string.sub(last, 1, 13)), tonumber(string.sub(last, 15))
 if eventCount > 0 then
-  -- As a rule there is no entry behind the state's last id, and this costs little.
+  -- Usually there is no entry behind the state's last id, and this check costs little.
   local ahead = redis.call('XRANGE', KEYS[2], '(' .. string.format('%d-%d', ms, sequence), '+', 'COUNT', 1)[1]
   if ahead or not known[2] or redis.call('XLEN', KEYS[2]) == 0 then
     last, ms, sequence = behindLog(KEYS[2], last, ms, sequence)

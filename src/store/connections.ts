@@ -9,14 +9,17 @@ import type { ConnectionRef } from './vault.ts'
 export const connectionRecord = firstVersion<BrokerConnection>()
 
 /**
- * Whether it is known to which account the connection's credentials lead, and that it is the right
- * one.
+ * Returns whether a login has shown to which account the connection's credentials lead, and that it
+ * is the right account.
  */
 export const isVerified = ({ connection, link }: LinkedConnection): boolean =>
   link !== null &&
   (link.verified === connection.revision || link.verified === connection.leaving?.from)
 
-/** The record of a connection that is being removed; asked for again, the later word counts. */
+/**
+ * The record of a connection that is being removed. If the removal is requested again, the later
+ * choice for the open orders counts.
+ */
 export function leavingRecord(connection: BrokerConnection, openOrders: 'cancel' | 'leave') {
   const { userId, connectionId, brokerType, env, sealed, connectedAt, leaving, revision } =
     connection
@@ -34,12 +37,15 @@ export function leavingRecord(connection: BrokerConnection, openOrders: 'cancel'
 
 /** The broker connections of all users. */
 export interface Connections {
-  /** Adds or replaces; the record is in the user's control set before the index names it. */
+  /**
+   * Adds or replaces a connection. The record is in the user's control set before the index names
+   * the user.
+   */
   put(connection: Omit<BrokerConnection, 'schema' | 'revision'>): Promise<BrokerConnection>
-  /** Marks it as being removed: nothing new is sent with it. */
+  /** Marks a connection as being removed: no new order is sent with it. */
   leave(connection: BrokerConnection, openOrders: 'cancel' | 'leave'): Promise<BrokerConnection>
   get(ref: ConnectionRef): Promise<BrokerConnection | null>
-  /** With the account that it leads to. */
+  /** The connection, with the account that it leads to. */
   find(ref: ConnectionRef): Promise<LinkedConnection | null>
   list(userId: string): Promise<readonly BrokerConnection[]>
 }

@@ -1,7 +1,11 @@
--- Writes or removes one record of a control set. Its revision only grows: max(previous + 1, Redis time in microseconds).
--- KEYS[1] control set  ARGV[1] field  ARGV[2] record without its revision, as a JSON object; '' removes it
--- ARGV[3] field of another record, ARGV[4] its revision (both or neither): nothing is written unless that record has it
--- Returns the revision, or '' when nothing was written
+-- Writes or removes one record of a control set. Its revision only grows: max(previous + 1, Redis
+-- time in microseconds).
+-- KEYS[1] control set
+-- ARGV[1] field
+-- ARGV[2] record without its revision, as a JSON object; '' removes it
+-- ARGV[3] field of another record, ARGV[4] its revision (both or neither): the script writes only if
+--         that record has this revision
+-- Returns the revision, or '' if the script did not write
 if ARGV[3] then
   local guard = redis.call('HGET', KEYS[1], ARGV[3])
   if not guard or cjson.decode(guard).revision ~= ARGV[4] then return '' end

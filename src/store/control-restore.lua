@@ -1,6 +1,7 @@
--- Puts records of a lost control set back: whatever is absent, or older than what the caller remembers. Harmless when repeated.
+-- Writes the records of a lost control set again, if they are absent, or older than the caller's
+-- records. Harmless when repeated.
 -- KEYS[1] control set  ARGV (field, record)*; a bar is a bare number, the later one wins
--- Returns how many were written
+-- Returns the number of records written
 local function age(record) return tonumber(record) or tonumber(cjson.decode(record).revision) or 0 end
 local writes = {}
 for i = 1, #ARGV, 2 do

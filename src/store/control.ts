@@ -14,46 +14,52 @@ import { firstVersion, readRecord } from './records.ts'
 import { withScripts } from './scripts.ts'
 import type { ConnectionRef } from './vault.ts'
 
-/** Whom limits or a halt are for. */
+/** The scope of limits or of a halt. */
 export type ControlScope =
   | Readonly<{ scope: 'global' }>
   | Readonly<{ scope: 'user'; userId: string }>
   | Readonly<{ scope: 'connection' } & ConnectionRef>
 
-/** What of a user cannot be rebuilt from the broker (D20). The maps are by connection id. */
+/**
+ * The records of a user that cannot be rebuilt from the broker (D20). The maps are by connection
+ * id.
+ */
 export type ControlSet = Readonly<{
   userId: string
   connections: readonly BrokerConnection[]
   links: ReadonlyMap<string, Link>
   limits: Readonly<{ user: RiskLimits | null; byConnection: ReadonlyMap<string, RiskLimits> }>
   halts: Readonly<{ user: Halt | null; byConnection: ReadonlyMap<string, Halt> }>
-  /** Logouts: what is barred (`bar`, `bar:<session>`), and since when, as the relay wrote it. */
+  /**
+   * Logouts: the barred user or session (`bar`, `bar:<session>`), and since when, as the relay
+   * wrote it.
+   */
   bars: ReadonlyMap<string, string>
 }>
 
-/** Where an entry of the index stands: read on from here. */
+/** The position of an entry in the index; the next reading continues from it. */
 export type IndexPosition = number
 
-/** The control sets of all users, and what holds for everybody. */
+/** The control sets of all users, and the global halt. */
 export interface Controls {
   read(userId: string): Promise<ControlSet>
   readGlobalHalt(): Promise<Halt | null>
-  /** `null` takes the limits away. */
+  /** `null` removes the limits. */
   setLimits(
     scope: Exclude<ControlScope, { scope: 'global' }>,
     limits: Omit<RiskLimits, 'revision'> | null,
   ): Promise<void>
-  /** `null` ends the halt. From here on no claim passes that it covers. */
+  /** `null` ends the halt. Once a halt is set, no claim passes that it covers. */
   setHalt(
     scope: ControlScope,
     halt: Omit<Halt, 'schema' | 'scope' | 'revision'> | null,
   ): Promise<void>
   /**
-   * After a loss: puts back what is absent, or older than what is given. Harmless when repeated,
-   * and from many at once.
+   * After a loss: writes the records that are absent from the store, or older there than the given
+   * ones. Harmless when repeated, and when many callers do it at once.
    */
   restore(sets: readonly ControlSet[], globalHalt: Halt | null): Promise<void>
-  /** Erases what is there of a connection, its credentials first. */
+  /** Erases the records of a connection, its credentials first. */
   remove(ref: ConnectionRef): Promise<void>
   /** Users whose set changed at or after `from`, oldest change first. */
   changedSince(
@@ -69,7 +75,7 @@ const limitsRecord = firstVersion<RiskLimits>()
 
 export function createControls(connection: Redis): Controls {
   const redis = withScripts(connection)
-  /** `record` null removes it. The record is in the set before the index tells of it. */
+  /** `record` null removes it. The record is in the set before the index names the user. */
   const put = async (userId: string | null, name: string, record: object | null): Promise<void> => {
     const key = userId === null ? globalControlKey : controlKey(userId)
     const revision = await redis.controlPut(
@@ -116,8 +122,8 @@ export function createControls(connection: Redis): Controls {
     },
     async remove({ userId, connectionId }) {
       await put(userId, controlField.connection(connectionId), null)
-      // From here on no check writes a link. It goes last, so that a removal that stopped half way
-      // frees the account when it is repeated.
+      // From here on no check writes a link. The link is erased last, so that a removal that
+      // stopped half way frees the account when it is repeated.
       const link = readRecord(
         linkRecord,
         'link',
@@ -179,7 +185,7 @@ const present = <T>(value: T | null): T[] => (value === null ? [] : [value])
 const note = <T>(map: Map<string, T>, id: string, value: T | null): void =>
   void (value !== null && map.set(id, value))
 
-/** The set as its fields are written. */
+/** The control set as names and texts of its fields. */
 function writtenOf({
   connections,
   links,
@@ -209,7 +215,7 @@ function writtenOf({
   ]
 }
 
-/** The newest revision in a set, as its place in the index. */
+/** The newest revision in a set, which is the set's position in the index. */
 function newestOf({ connections, links, limits, halts }: ControlSet): number {
   const records = [
     ...connections,

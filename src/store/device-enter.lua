@@ -1,7 +1,9 @@
--- Makes a connection the newest of its device, and tells the relays to look again: older ones give way.
+-- Makes a connection the newest of its device, and publishes a notice, so that the relays close
+-- older connections of the device.
 -- KEYS[1] generations of the user's devices (hash)
 -- ARGV[1] device  ARGV[2] devices kept  ARGV[3] lifetime in ms  ARGV[4] channel  ARGV[5] packet
--- Returns the generation: max(previous + 1, Redis time in microseconds), so that none restarts after a loss.
+-- Returns the generation: max(previous + 1, Redis time in microseconds), so that no generation
+-- restarts after a loss.
 local time = redis.call('TIME')
 local generation = time[1] * 1000000 + time[2]
 local previous = tonumber(redis.call('HGET', KEYS[1], ARGV[1])) or 0

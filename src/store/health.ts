@@ -4,8 +4,8 @@ import type { Health } from './record-types.ts'
 import { healthRecord, readRecord } from './records.ts'
 
 /**
- * The last findings of the health checks of a user's connections. A connection that was never
- * checked, or never found in trouble, has none.
+ * The last findings of the health checks of a user's connections. A connection has no finding if it
+ * was never checked, or if no check ever found trouble.
  * @throws {RecordError}
  */
 export async function readHealth(

@@ -1,7 +1,7 @@
--- Lua hands over a few thousand values at a time.
+-- Lua passes on a few thousand values at a time.
 local VALUES_MAX = 4000
 
--- A command with as many values as there are, from place `first` on. Returns the sum of its answers.
+-- Runs a command with all values from place `first` on, in parts. Returns the sum of the answers.
 local function inParts(command, key, values, first)
   local changed = 0
   for from = first or 1, #values, VALUES_MAX do

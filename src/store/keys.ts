@@ -1,12 +1,12 @@
-// Every key of the store is minted here. All keys of a user share the hash tag {userId}, so that
-// one script may touch them all on Redis Cluster too.
+// Every key of the store is made here. All keys of a user share the hash tag {userId}, so that one
+// script may use them all on Redis Cluster too.
 
 /**
  * State of one user, a hash: `v` (version), `last` (last event id), and one field per record (see
  * `field`).
  */
 export const stateKey = (userId: string): string => `state:{${userId}}`
-/** Which fields of a user's state are asked for all the time, a set (see open-index.ts). */
+/** The fields of a user's state that are read often, a set (see open-index.ts). */
 export const openKey = (userId: string): string => `state:{${userId}}:open`
 /** Orders of a user that wait to be sent, a hash by trade id (see parked.ts). */
 export const parkedKey = (userId: string): string => `state:{${userId}}:parked`
@@ -16,8 +16,8 @@ export const logKey = (userId: string): string => `log:{${userId}}`
 export const archiveKey = (userId: string, orderId: string): string =>
   `archive:{${userId}}:${orderId}`
 /**
- * The tombstone of a trade: it outlives the trade's archive. In its keyspace, so that the same
- * Redis users may touch it.
+ * The tombstone of a trade, which outlives the trade's archive. It has the archive's prefix, so
+ * that the same Redis users may access it.
  */
 export const tombstoneKey = (userId: string, tradeId: string): string =>
   `archive:{${userId}}:ended:${tradeId}`
@@ -36,57 +36,58 @@ export const paceKey = (userId: string, connectionId = ''): string =>
  */
 export const paceDaysKey = (userId: string): string => `pace:{${userId}}/days`
 /**
- * What cannot be rebuilt from the broker: sealed connections, limits, halts, bars. A hash; see
- * `controlField`.
+ * The records that cannot be rebuilt from the broker: sealed connections, limits, halts, bars. A
+ * hash; see `controlField`.
  */
 export const controlKey = (userId: string): string => `control:{${userId}}`
-/** Which connection is the newest of each of a user's devices: device -> generation, a hash. */
+/** The newest connection of each of a user's devices, a hash: device -> generation. */
 export const devicesKey = (userId: string): string => `devices:{${userId}}`
 /** Owner of a connection's trade stream: the fencing token. */
 export const leaseKey = (userId: string, connectionId: string): string =>
   `lease:{${userId}}:${connectionId}`
-/** A recovery of a connection runs: the lease under which it does. Expires. */
+/**
+ * Exists while a recovery of a connection runs, and holds the lease under which it runs. Expires.
+ */
 export const recoveryKey = (userId: string, connectionId: string): string =>
   `lease:{${userId}}:recovery/${connectionId}`
 /** Owner of the market-data feed of one credential. */
 export const feedLeaseKey = (credential: string): string => `lease:feed:${credential}`
-/** A relay that is up: its address. Expires unless renewed. */
+/** The address of a relay that is up. Expires unless renewed. */
 export const relayKey = (nodeId: string): string => `relay:${nodeId}`
 /**
- * Every user with a control set, a sorted set by the time of its last change: how workers find
- * their work.
+ * Every user with a control set, a sorted set by the time of its last change. Workers find their
+ * accounts through this index.
  */
 export const controlIndexKey = 'controls'
-/** What holds for everybody: the global halt. A hash. */
+/** The records that apply to all users: the global halt. A hash. */
 export const globalControlKey = 'control'
-/**
- * Broker accounts that are linked: `<environment>:<broker account id>` -> `<user> <connection>`. A
- * hash.
- */
+/** Linked broker accounts: `<environment>:<broker account id>` -> `<user> <connection>`. A hash. */
 export const linkedAccountsKey = 'accounts'
-/** Shows whether the store is the one that a worker knows. */
+/** Shows whether the store is still the one that a worker knows. */
 export const epochKey = 'epoch'
-/** Orders that were set aside, a sorted set by the time at which that was last seen. */
+/** Quarantined orders, a sorted set by the time at which a worker last noted them. */
 export const asideKey = 'aside'
 /** Workers that are alive, a sorted set by the time of their last beat. */
 export const workersKey = 'workers'
-/** Symbols that clients watch, a sorted set by the time at which nobody does any more. */
+/**
+ * Symbols that clients watch, a sorted set by the time at which the demand for the symbol expires.
+ */
 export const demandKey = 'demand'
 /**
- * The broker's assets, a hash: `#` says what the list is, and one field per symbol. The tag keeps a
- * list and its draft in one slot.
+ * The broker's assets, a hash: `#` describes the list, and each symbol has one field. The hash tag
+ * keeps a list and its draft in one slot.
  */
 export const assetsKey = (environment: string): string => `assets:{${environment}}`
-/** A list that is being written; it becomes the list when it is whole. */
+/** A list that is being written; once whole, the draft replaces the list. */
 export const assetsDraftKey = (environment: string, draftId: string): string =>
   `assets:{${environment}}:${draftId}`
-/** Until when nobody needs to read the broker's assets (again). */
+/** Exists while no worker needs to read the broker's assets again. */
 export const assetsTurnKey = (environment: string): string => `assets:{${environment}}:turn`
 /** Last quote of each symbol, a hash. */
 export const quotesKey = 'quotes'
 
 /**
- * Logins of one person at the dashboard, a sorted set: digest of the login's id, by the time at
+ * Logins of one operator at the dashboard, a sorted set: digest of the login's id, by the time at
  * which the login ends.
  */
 export const operatorSessionsKey = (name: string): string => `operator-sessions:${name}`
@@ -95,7 +96,7 @@ export const operatorSessionsKey = (name: string): string => `operator-sessions:
 export const field = {
   version: 'v',
   last: 'last',
-  /** What the set of open fields belongs to: `<version> <number of fields>`. */
+  /** The version that the set of open fields belongs to: `<version> <number of fields>`. */
   indexed: 'indexed',
   /** The connections that have an account record, between blanks; see `accountsIn`. */
   accounts: 'accounts',
@@ -103,12 +104,15 @@ export const field = {
   claim: (tradeId: string): string => `claim:${tradeId}`,
   /** The cancels that wait for their trades. */
   waitingMarks: 'cancels',
-  /** Left by a cancel that came before its trade. */
+  /** The mark of a cancel that came before its trade. */
   cancelMark: (tradeId: string): string => `cancel:${tradeId}`,
   position: (connectionId: string, symbol: string): string => `position:${connectionId}:${symbol}`,
   account: (connectionId: string): string => `account:${connectionId}`,
   health: (connectionId: string): string => `health:${connectionId}`,
-  /** The order that a broker order belongs to, where its client order id does not tell. */
+  /**
+   * The order that a broker order belongs to, if the client order id of the broker order does not
+   * name it.
+   */
   ref: (brokerOrderId: string): string => `ref:${brokerOrderId}`,
 } as const
 
@@ -124,14 +128,17 @@ export const accountsIn = (list: string | null | undefined): string[] =>
 /** Fields of a user's control set. Bars hold the time of the logout, in seconds since 1970. */
 export const controlField = {
   connection: (connectionId: string): string => `${CONNECTION}${connectionId}`,
-  /** The broker account that a connection leads to, and the credentials for which that was seen. */
+  /**
+   * The broker account that a connection leads to, and the revision of the credentials for which a
+   * login has shown it.
+   */
   link: (connectionId: string): string => `link:${connectionId}`,
   userLimits: 'limits',
   limits: (connectionId: string): string => `limits:${connectionId}`,
-  /** Of the user; in the global control set: of everybody. */
+  /** The halt of the user; in the global control set: of all users. */
   halt: 'halt',
   connectionHalt: (connectionId: string): string => `halt:${connectionId}`,
-  /** Bars every token issued up to then. */
+  /** Bars every token that was issued up to then. */
   userBar: 'bar',
   sessionBar: (sessionId: string): string => `bar:${sessionId}`,
 } as const

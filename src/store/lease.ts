@@ -6,12 +6,12 @@ import { withScripts } from './scripts.ts'
  * write made under it.
  */
 export interface Leases {
-  /** The fencing token, or `null` while somebody else holds the lease. */
+  /** The fencing token, or `null` while another caller holds the lease. */
   take(key: string, ttlMs: number): Promise<string | null>
-  /** `false` once the lease is no longer the caller's: stop at once. */
+  /** `false` once the caller no longer holds the lease: stop at once. */
   renew(key: string, token: string, ttlMs: number): Promise<boolean>
   release(key: string, token: string): Promise<void>
-  /** Takes a lease away from whoever holds it: what they still write is refused. */
+  /** Deletes a lease: every later write of its holder is refused. */
   revoke(key: string): Promise<void>
 }
 

@@ -6,8 +6,8 @@ import { withScripts } from './scripts.ts'
 import type { ConnectionRef } from './vault.ts'
 
 /**
- * What became of a login. `other_account`: the connection belongs to another one;
- * `linked_elsewhere`: another connection has it; `outdated`: the connection was given other
+ * The result of a login. `other_account`: the connection belongs to another account;
+ * `linked_elsewhere`: another connection has the account; `outdated`: the connection got other
  * credentials meanwhile, or was removed.
  */
 export type LinkOutcome = 'verified' | 'other_account' | 'linked_elsewhere' | 'outdated'
@@ -17,20 +17,20 @@ export interface Links {
   /** The credentials of `connection` lead to this account. Harmless when repeated. */
   verify(connection: BrokerConnection, brokerAccountId: string): Promise<LinkOutcome>
   /**
-   * The credentials of `connection` lead nowhere (any more): nothing is sent until others do.
-   * Nothing, where it has others meanwhile.
+   * The credentials of `connection` no longer lead to an account: no order is sent until other
+   * credentials do. No effect if the connection got other credentials meanwhile.
    */
   suspend(connection: BrokerConnection): Promise<void>
 }
 
 export const linkRecord = firstVersion<Link>()
 
-/** How an account is named in the index of all linked ones. */
+/** The name of an account in the index of all linked accounts. */
 export const accountName = (env: BrokerConnection['env'], brokerAccountId: string): string =>
   `${env}:${brokerAccountId}`
 
 /**
- * The revision of the record that the credentials of a connection came with: a removal changes the
+ * The revision of the record with which the credentials of a connection came: a removal changes the
  * record, and keeps the credentials.
  */
 export const credentialsOf = ({ leaving, revision }: BrokerConnection): string =>
@@ -43,7 +43,8 @@ export function createLinks(connection: Redis): Links {
     return readRecord(linkRecord, name, await redis.hget(controlKey(userId), name))
   }
   /**
-   * @returns `false`: the record of the connection has changed, or is gone, and nothing was written
+   * @returns `false`: the record of the connection has changed, or is gone, so the link was not
+   *   written
    */
   const put = async (
     connection: BrokerConnection,
@@ -64,12 +65,14 @@ export function createLinks(connection: Redis): Links {
   }
   const isThere = async ({ userId, connectionId }: ConnectionRef): Promise<boolean> =>
     (await redis.hexists(controlKey(userId), controlField.connection(connectionId))) === 1
-  /** Takes the account for the connection, or says who has it. */
+  /**
+   * Takes the account for the connection. @returns the user and connection that hold the account
+   */
   const take = ({ userId, connectionId }: ConnectionRef, account: string): Promise<string> =>
     redis.accountLink(linkedAccountsKey, account, `${userId} ${connectionId}`, 'link')
   /**
-   * Of a connection that was removed while the broker was asked: nobody else could link an account
-   * that stayed taken in its name.
+   * Frees the account of a connection that was removed while the broker was asked. Otherwise the
+   * account would stay taken in the connection's name, and no other connection could link it.
    */
   const free = async (ref: ConnectionRef, account: string): Promise<void> => {
     await redis.accountLink(
@@ -79,7 +82,7 @@ export function createLinks(connection: Redis): Links {
       'unlink',
     )
     const link = await get(ref)
-    // Linked anew meanwhile.
+    // The connection was linked again meanwhile.
     if (link !== null && accountName(link.env, link.brokerAccountId) === account)
       await take(ref, account)
   }
@@ -95,8 +98,8 @@ export function createLinks(connection: Redis): Links {
       const holder = `${userId} ${connectionId}`
       const account = accountName(env, brokerAccountId)
       if ((await take(connection, account)) !== holder) return 'linked_elsewhere'
-      // Only an account that was taken before the record is seen is given free by whoever removes
-      // the record.
+      // The account is taken before the record is checked. A removal frees only accounts that were
+      // taken before it; so if the connection is gone now, the account is freed here.
       const isPut = known?.verified === verified || (await put(connection, link))
       const isGone = !(await isThere(connection))
       if (isGone) await free(connection, account)

@@ -2,12 +2,12 @@ import type { Redis } from 'ioredis'
 import type { ServerEventPayload } from '#contract'
 import { demandKey, quotesKey } from './keys.ts'
 
-/** How long a watched symbol stays wanted after the last relay said so. */
+/** How long a watched symbol stays wanted after a relay last announced it. */
 export const DEMAND_TTL_MS = 30_000
-/** Symbols wanted at once, over all relays; more are not fed. */
+/** Symbols that are wanted at once, over all relays; further symbols are not fed. */
 export const DEMAND_SYMBOLS_MAX = 10_000
 
-/** Which symbols clients watch: relays say so, the market worker reads it. */
+/** The symbols that clients watch: relays announce them, the market worker reads them. */
 export interface Demand {
   /** Keeps `symbols` wanted for another `DEMAND_TTL_MS`. */
   announce(symbols: readonly string[]): Promise<void>
@@ -26,8 +26,8 @@ export function createDemand(redis: Redis, nowMs: () => number): Demand {
       const now = nowMs()
       const latest = nowMs() + DEMAND_TTL_MS
       await redis.zremrangebyscore(demandKey, '-inf', now)
-      // Announced before the time stepped back: wanted as long as anything else that was announced
-      // just now.
+      // A symbol that was announced before the time stepped back stays wanted as long as a symbol
+      // that was announced just now.
       const ahead = await redis.zrangebyscore(
         demandKey,
         `(${latest}`,

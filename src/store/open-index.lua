@@ -1,8 +1,8 @@
--- Begins the set of open fields anew, unless the state has changed since it was read.
+-- Writes the set of open fields anew, unless the state has changed since it was read.
 --
 -- KEYS  state (hash), open fields (set)
 -- ARGV  version that was read, field * n
--- Returns 1, or 0 when the version has moved
+-- Returns 1, or 0 if the version has moved
 --- include in-parts
 if redis.call('HGET', KEYS[1], 'v') ~= ARGV[1] then return 0 end
 redis.call('DEL', KEYS[2])

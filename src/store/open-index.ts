@@ -5,30 +5,32 @@ import { orderRecord, readRecord } from './records.ts'
 import type { Scripts } from './scripts.ts'
 
 /**
- * A user's state holds every order of the day, and whoever asks for open orders wants a few of
- * them. So a set beside it names the fields that are asked for all the time: accounts, positions,
+ * A user's state holds every order of the day, but a caller that asks for open orders needs only a
+ * few of them. So a set beside the state names the fields that are read often: accounts, positions,
  * and the orders that are not over.
  *
- * Kept true: the set is exact while the state says so (`indexed` names the version, and how many
- * fields there are). The commit script keeps it so; a commit of an older worker, or a set that was
- * lost, leaves the two apart, and then the whole state is read instead, until `mend` has made the
- * set anew. So the set can make a reading slow, and never wrong.
+ * Invariants:
+ * - The set is exact while the state confirms it: `indexed` names the version, and the number of
+ *   fields.
+ * - The commit script keeps the set exact. After a commit of an older worker, or a loss of the set,
+ *   `indexed` does not match. Then the whole state is read, until `mend` has written the set anew.
+ * - So an outdated set can make a reading slow, but never wrong.
  */
 
 /**
- * Whether the set names an order. Whoever changes this must give the field `indexed` another name:
- * sets of before are others.
+ * Returns whether the set names an order. If this rule changes, the field `indexed` must get
+ * another name, because the stored sets follow the old rule.
  */
 export const isIndexed = (order: Order): boolean => isOpenOrder(order) || !isZero(overExitOf(order))
 
-/** Whether the set names a field. @param order its record, if it is an order's */
+/** Returns whether the set names a field. @param order the record, if the field is an order's */
 export const isOpenField = (name: string, order: Order | null): boolean =>
   order === null ? name.startsWith('position:') || name.startsWith('account:') : isIndexed(order)
 
-/** Readings of a state that is written meanwhile, before all of it is read. */
+/** Readings of a state that other commits keep changing, before the whole state is read. */
 const TRIES_MAX = 2
 
-/** Open fields and their records, at one version; `null`: the set does not say which they are. */
+/** Open fields and their records, at one version; `null`: the set does not match the state. */
 export async function readOpen(
   redis: Redis,
   userId: string,
@@ -42,8 +44,8 @@ export async function readOpen(
     if (version == null || indexed !== `${version} ${names.length}`) return null
     const wanted = [field.version, field.last, ...names]
     const texts = await redis.hmget(key, ...wanted)
-    // The same version before and after: nothing was written in between, and the set is the one of
-    // these records.
+    // The same version before and after: no commit came in between, so the set belongs to these
+    // records.
     if (texts[0] === version)
       return Object.fromEntries(wanted.flatMap((name, i) => pairOf(name, texts[i])))
   }
@@ -53,7 +55,7 @@ export async function readOpen(
 const pairOf = (name: string, text: string | null | undefined): [string, string][] =>
   text == null ? [] : [[name, text]]
 
-/** Makes the set of a state that was read whole. @throws {RecordError} */
+/** Writes the set of a state that was read whole. @throws {RecordError} */
 export async function mend(
   redis: Pick<Scripts, 'openIndex'>,
   userId: string,
@@ -64,7 +66,7 @@ export async function mend(
   await redis.openIndex(stateKey(userId), openKey(userId), version, ...openFieldsOf(records))
 }
 
-/** What the set of a state has to be. @throws {RecordError} */
+/** The fields that the set of a state must name. @throws {RecordError} */
 export const openFieldsOf = (records: Readonly<Record<string, string>>): string[] =>
   Object.entries(records).flatMap(([name, text]) => {
     const order = name.startsWith('order:') ? readRecord(orderRecord, name, text) : null

@@ -1,9 +1,12 @@
--- Orders that were sent, counted with the claim so that no limit on their number is passed: in any 60 s, and in a trading day. Nothing
--- is compared with a version, so that orders that are sent at once do not disturb each other.
+-- Counts the orders that were sent, in the step that takes the claim, so that their number never
+-- exceeds a limit: in any 60 s, and in a trading day. The counts are not compared with a version,
+-- so that orders that are sent at once do not conflict.
 --
--- KEYS  times of the user's orders within a minute, newest first (list); the same of the connection; counts of a day (hash)
--- ARGV  connection id; then of the user, and of the connection: the most in a minute, the most in a day, '' where there is no limit
--- Counted is only what a limit asks for.
+-- KEYS  times of the user's orders within a minute, newest first (list); the same of the
+--       connection; counts of a day (hash)
+-- ARGV  connection id; then of the user, and of the connection: the most in a minute, the most in a
+--       day, '' if there is no limit
+-- Only the counts that have a limit are kept.
 local PACE_US = 60000000
 local PACE_KEPT_MAX = 10000
 local PACE_DAY_TTL_MS = 172800000
@@ -16,14 +19,15 @@ local function pace_of(day, key, arg)
   return {day = day, days = days, scopes = {scope('user', userTimes, ''), scope('connection', connectionTimes, connection)}}
 end
 
--- The latest day that was counted: a clock that is behind does not begin a day anew.
+-- The latest day that was counted: a clock that is behind does not begin a day again.
 local function pace_today(pace, field)
   local day, count = string.match(redis.call('HGET', pace.days, field) or '', '^(%S+) (%d+)$')
   if day and day >= pace.day then return day, tonumber(count) end
   return pace.day, 0
 end
 
--- Times that lie ahead were written before the clock was set back: from now on they are of now.
+-- Times that lie ahead were written before the clock was set back: from now on they count as of
+-- now.
 local function pace_mend(times, now)
   local newest = tonumber(redis.call('LINDEX', times, 0) or nil)
   if not newest or newest <= now then return end
@@ -34,7 +38,7 @@ local function pace_mend(times, now)
   redis.call('PEXPIRE', times, PACE_US / 1000)
 end
 
--- What is refused, or nil.
+-- Returns the refusal, or nil.
 local function pace_over(pace, now)
   for _, one in ipairs(pace.scopes) do
     if one.minute == 0 or one.day == 0 then return {'over_pace', one.scope, 0, -1} end

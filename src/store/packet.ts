@@ -3,9 +3,9 @@ import { type EventMeta, isEventId, type LoggedEvent, SESSION_NOTICE, userRoom }
 import { writable } from './wire.ts'
 
 // The emitter encodes each event with two placeholders of the width of an event id; the commit
-// script, which alone knows the ids, puts them in (reference: the emitter's only call on its client
-// is `publish(channel, packet)`). A packet ends with its rooms, and no user id has a brace, so that
-// the last placeholder in a packet is ours.
+// script, which alone knows the ids, replaces them (reference: the emitter's only call on its
+// client is `publish(channel, packet)`). A packet ends with its rooms, and no user id has a brace,
+// so that the last placeholder in a packet is ours.
 const ID = '{{{{{{{{{{{{{-{{{{{'
 const PREVIOUS = '}}}}}}}}}}}}}-}}}}}'
 
@@ -34,7 +34,7 @@ function encode(
   return { channel, packet }
 }
 
-/** Tells the relays that something changed about the user's sessions. No client ever gets it. */
+/** A notice to the relays that the user's sessions changed. Clients never get it. */
 export const encodeNotice = (userId: string): { channel: string; packet: Buffer } =>
   encode(userId, SESSION_NOTICE, null)
 
@@ -60,18 +60,18 @@ export function encodeEvent(
   }
 }
 
-/** What an event says: its name, its payload, and its place in the log where it has one. */
+/** The content of an event: its name, its payload, and its position in the log if it has one. */
 export type PacketData = [event: string, payload: unknown, meta?: EventMeta]
 
-/** The emitter's word for an event. */
+/** The packet type of an event in the emitter's format. */
 const EVENT_PACKET = 2
 
 type Unread<Fields extends string> = Readonly<Partial<Record<Fields, unknown>>> | null | undefined
 
 /**
- * Reads what came by a room's channel, decoded; `null` when it is anything but an event for exactly
- * this room. By hand, because this is done for every event: a schema takes longer than all the rest
- * of it.
+ * Reads a decoded message of a room's channel; `null` if it is not an event for exactly this room.
+ * The checks are written by hand, because they run for every event: a schema takes longer than the
+ * rest of the work.
  */
 export function readPacket(decoded: unknown, room: string): PacketData | null {
   if (!Array.isArray(decoded) || decoded.length !== 3 || typeof decoded[0] !== 'string') return null

@@ -3,7 +3,7 @@ import type { OrderIntent } from '#domain'
 import { parkedKey } from './keys.ts'
 import { firstVersion, readRecord } from './records.ts'
 
-/** What is shown of an order that waits to be sent. */
+/** The fields that are shown of an order that waits to be sent. */
 type Terms = Pick<
   OrderIntent,
   | 'userId'
@@ -19,30 +19,30 @@ type Terms = Pick<
 >
 
 /**
- * An order that cannot be sent for now, of which nothing is at the broker. Times are the store's.
+ * An order that cannot be sent for now, and that the broker does not have. Times are the store's.
  */
 export type ParkedOrder = Terms &
   Readonly<{
     schema: 1
     reason: string
-    /** When it was first parked. */
+    /** When a worker first parked the order. */
     since: string
-    /** When a worker last found that it has to wait. */
+    /** When a worker last found that the order has to wait. */
     seenAt: string
   }>
 
 /**
- * Orders that wait to be sent. A note is no claim: it says what to show of an order, and since when
- * the order waits. It is forgotten by itself soon after the last worker saw the order wait, so that
- * a note that nobody took away does no harm.
+ * Notes on the orders that wait to be sent. A note is no claim: it holds the fields of an order
+ * that are shown, and since when the order waits. A note expires soon after a worker last noted it,
+ * so that a note that was never cleared does no harm.
  */
 export interface ParkedOrders {
   /**
    * Notes that an order waits.
-   * @returns for how many ms it has been waiting; 0 also where too many wait to be noted
+   * @returns for how many ms the order has been waiting; 0 also if too many orders wait to be noted
    */
   note(intent: Terms, reason: string): Promise<number>
-  /** For how many ms it has been waiting; 0 when it is not noted. */
+  /** For how many ms the order has been waiting; 0 if it is not noted. */
   waitingMs(userId: string, tradeId: string): Promise<number>
   clear(userId: string, tradeId: string): Promise<void>
 }
@@ -50,11 +50,11 @@ export interface ParkedOrders {
 /** Orders of one user that are noted at once. */
 export const PARKED_MAX = 1_000
 /**
- * A note counts for this long after it was last seen; jobs of parked orders come back within
+ * A note counts for this long after it was last written; jobs of parked orders come back within
  * seconds.
  */
 const PARKED_SEEN_MS = 30_000
-/** The notes of a user are gone this long after the last one. */
+/** The notes of a user are deleted this long after the last one was written. */
 const NOTES_TTL_MS = 3_600_000
 
 const parkedRecord = firstVersion<ParkedOrder>()
@@ -66,7 +66,7 @@ export function createParkedOrders(redis: Redis): ParkedOrders {
     const note = readRecord(parkedRecord, tradeId, text)
     return { nowMs, note: note !== null && isFresh(note, nowMs) ? note : null }
   }
-  /** Takes away the notes of orders that wait no longer. @returns whether there were any */
+  /** Deletes the notes of orders that no longer wait. @returns `true` if there were such notes */
   const prune = async (key: string, nowMs: number): Promise<boolean> => {
     const notes = Object.entries(await redis.hgetall(key))
     const stale = notes.flatMap(([id, text]) =>
@@ -107,7 +107,7 @@ export function createParkedOrders(redis: Redis): ParkedOrders {
   }
 }
 
-/** Orders of a user that wait now; one of them, where `tradeId` names it. */
+/** Orders of a user that wait now; only that of `tradeId` if it is given. */
 export async function readParked(
   redis: Redis,
   userId: string,

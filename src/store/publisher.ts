@@ -4,14 +4,14 @@ import { marketRoom } from '#contract'
 import type { Quote } from './market.ts'
 import { writable } from './wire.ts'
 
-/** Volatile events: whoever is connected hears them, nobody else ever will. */
+/** Volatile events: only clients that are connected now get them. */
 export interface Publisher {
   quote(quote: Quote): void
 }
 
 /**
- * @param onFailure a quote was not published. The emitter drops the promise of its publication; a
- *   rejection without an owner would end the process
+ * @param onFailure called when a quote was not published. The emitter drops the promise of its
+ *   publication; an unhandled rejection would end the process.
  */
 export function createPublisher(redis: Redis, onFailure: () => void): Publisher {
   const emitter = new Emitter({

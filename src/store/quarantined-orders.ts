@@ -1,36 +1,37 @@
 import type { Redis } from 'ioredis'
 import { asideKey } from './keys.ts'
 
-/** An order that was set aside (CRA-08), as an operator has to know it. */
+/** A quarantined order (CRA-08), with the fields that an operator needs. */
 export type QuarantinedOrder = Readonly<{
   userId: string
   connectionId: string
   tradeId: string
   symbol: string
-  /** Since when: ISO 8601. */
+  /** Since when the order is quarantined: ISO 8601. */
   at: string
-  /** What was being worked on when it was set aside. */
+  /** The step that was due when the order was quarantined. */
   due: 'submission' | 'cancel' | 'replacement' | 'nothing'
 }>
 
 /**
- * An order is shown for this long after whoever follows its account last said that it stands aside.
+ * An order is shown for this long after the worker that follows its account last noted it as
+ * quarantined.
  */
 export const ASIDE_MS = 10 * 60_000
-/** Orders kept in the list, over all users; of more, those that were noted last. */
+/** Orders kept in the list, over all users; of more, the ones that were noted last. */
 export const ASIDE_MAX = 1_000
 /** Orders of one page. */
 export const ASIDE_SHOWN_MAX = 100
 
 /**
- * Orders that were set aside, of all users: for operators, who must not need to look through every
- * user's state. A list that forgets by itself: whoever follows an account notes its orders again
- * and again while they stand aside, so that nothing needs taking off, and a list that was lost is
- * soon whole again. Nothing is decided by it.
+ * The quarantined orders of all users: for operators, who should not have to search every user's
+ * state. The entries expire: a worker that follows an account notes the account's quarantined
+ * orders again and again, so that no order needs removing, and a list that was lost is soon whole
+ * again. No decision depends on this list.
  */
 export interface QuarantinedOrders {
   note(orders: readonly QuarantinedOrder[]): Promise<void>
-  /** The oldest first, up to `ASIDE_SHOWN_MAX`, and how many there are. */
+  /** The oldest first, up to `ASIDE_SHOWN_MAX`, and the total number. */
   list(): Promise<Readonly<{ orders: readonly QuarantinedOrder[]; total: number }>>
 }
 
@@ -57,7 +58,7 @@ export function createQuarantinedOrders(redis: Redis, nowMs: () => number): Quar
         0,
         ASIDE_MAX,
       )
-      // What is due may change; what was noted last stands.
+      // The due step of an order may change; the last note of the order counts.
       const byTrade = new Map<string, QuarantinedOrder>()
       for (const member of members) {
         const order = JSON.parse(member) as QuarantinedOrder

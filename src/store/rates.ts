@@ -1,12 +1,12 @@
 import type { Redis } from 'ioredis'
 import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible'
 
-/** Whose messages are counted: a login session, and the user behind it. */
+/** The party whose messages are counted: a login session, and the user behind it. */
 export type RateParty = Readonly<{ userId: string; session: string }>
 
 /**
- * One message, counted: the count that is nearest to its limit. `isFallback`: Redis is away, this
- * relay counts alone.
+ * The result of counting one message: the count that is nearest to its limit. `isFallback`: Redis
+ * is away, and this relay counts alone.
  */
 export type MessageCount = Readonly<{
   limit: number
@@ -17,15 +17,15 @@ export type MessageCount = Readonly<{
 }>
 
 /**
- * Messages a minute, counted in Redis, so that neither reconnecting nor another relay resets them
- * (D14). A minute starts with its first message. Whoever goes over is barred for a minute, and
- * further messages do not prolong that.
+ * Messages a minute, counted in Redis, so that neither reconnecting nor another relay resets the
+ * counts (D14). A minute starts with its first message. A party that exceeds its limit is barred
+ * for a minute, and further messages do not prolong the bar.
  */
 export interface MessageRates {
   count(party: RateParty): Promise<MessageCount>
   /**
-   * How long the party is barred still; 0: it is not. While Redis is away, only this relay's own
-   * bars are known.
+   * For how many ms more the party is barred; 0: it is not barred. While Redis is away, only this
+   * relay's own bars are known.
    */
   barredMs(party: RateParty): Promise<number>
 }
@@ -57,8 +57,8 @@ export function createMessageRates(redis: Redis): MessageRates {
     points: FALLBACK_MESSAGES_MAX,
   })
   /**
-   * Keys expire by Redis time: where that stepped back, a minute would last as long as the step. It
-   * ends a minute from now at the latest.
+   * Keys expire by Redis time: if that time stepped back, a minute would last as long as the step.
+   * So a minute ends a minute from now at the latest.
    */
   const ending = async (
     limiter: RateLimiterRedis,
@@ -99,9 +99,9 @@ export function createMessageRates(redis: Redis): MessageRates {
           known = await ending(limiter, of, known).catch(() => known)
         return known !== null && known.consumedPoints > limiter.points ? known.msBeforeNext : 0
       }
-      // Each handshake asks, and hardly anybody is barred. The limiter looks in transactions, whose
-      // remains outlive many handshakes: it is asked only about those whose counts, read in one
-      // command, are over.
+      // Each handshake asks, and hardly any party is barred. The limiter reads in transactions, and
+      // their leftovers outlive many handshakes. So the limiter is asked only about the counts that
+      // are over their limit, after one command has read all counts.
       const bySession = ofSession.getKey(key)
       const byUser = ofUser.getKey(`{${userId}}`)
       const [one, all] = await redis.mget(bySession, byUser).catch(() => [])
@@ -114,7 +114,7 @@ export function createMessageRates(redis: Redis): MessageRates {
   }
 }
 
-/** Going over is an answer, not a failure. */
+/** Exceeding the limit is a result, not a failure. */
 async function consume(limiter: Limiter, key: string): Promise<RateLimiterRes> {
   try {
     return await limiter.consume(key)

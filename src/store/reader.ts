@@ -19,8 +19,8 @@ import { orderRecord, readRecord, readTombstone } from './records.ts'
 import { readState } from './store.ts'
 
 /**
- * A user's state at one version, with the log position it belongs to: everything up to
- * `lastEventId` is in it. Of the orders only those that are not over (see `Store.loadOpen`).
+ * A user's state at one version, with its position in the log: the state includes every event up to
+ * `lastEventId`. Of the orders only those that are not over (see `Store.loadOpen`).
  */
 export type UserSnapshot = Readonly<{
   version: string
@@ -31,17 +31,17 @@ export type UserSnapshot = Readonly<{
 }>
 
 /**
- * Why a user's figures may not be shown.
- * - `store_lost`: the store has no marker, or another one than a moment ago: what it holds is not
- *   what it held.
+ * The reason why a user's figures may not be shown.
+ * - `store_lost`: the store has no marker, or the marker changed during the reading: records may be
+ *   missing.
  * - `account_unread`: a broker account of the user has no record yet. Its cash and positions are
  *   unknown, which is not zero.
  */
 export type UnreadReason = 'store_lost' | 'account_unread'
 
 /**
- * A snapshot, the orders that wait to be sent, and whether the figures are those of all of the
- * user's accounts (`unread` null).
+ * A snapshot, the orders that wait to be sent, and whether the figures cover all of the user's
+ * accounts (`unread` null).
  */
 export type Figures = Readonly<{
   snapshot: UserSnapshot & Readonly<{ parked?: readonly ParkedOrder[] }>
@@ -51,29 +51,29 @@ export type Figures = Readonly<{
 /** One entry of a user's event log. `payload` is the JSON that clients get. */
 export type LogEntry = Readonly<{ id: string; prev: string; event: string; payload: unknown }>
 
-/** The log after some position: what follows, and the newest id there is. */
+/** The log after some position: the next entries, and the newest id of the log. */
 export type LogPage = Readonly<{ entries: readonly LogEntry[]; top: string }>
 
-/** Reads what a user may see. Writes nothing. */
+/** Reads the records that a user may see. Never writes. */
 export interface Reader {
   /** State and log position in one atomic read. */
   snapshot(userId: string): Promise<UserSnapshot>
   /** The snapshot, and whether a client may be shown it. */
   figures(userId: string): Promise<Figures>
-  /** Of the hot state or of the archive. */
+  /** The order, from the hot state or from the archive. */
   order(userId: string, tradeId: string): Promise<Order | null>
   /** The note of an order that waits to be sent. */
   parked(userId: string, tradeId: string): Promise<ParkedOrder | null>
-  /** Of a trade that ended; it outlives the order. */
+  /** The tombstone of a trade that ended; it outlives the order. */
   tombstone(userId: string, tradeId: string): Promise<Tombstone | null>
   /**
    * Up to `limit` entries after `afterId`, oldest first. `top` is read first, so that an entry
-   * beyond it may be there already.
+   * beyond `top` may already be among them.
    */
   events(userId: string, afterId: string, limit: number): Promise<LogPage>
   /**
-   * Id of the last event ever logged for the user, also where the log or the state does not have it
-   * any more.
+   * Id of the last event ever logged for the user, even if the log or the state no longer has that
+   * event.
    */
   top(userId: string): Promise<string>
 }
@@ -81,8 +81,8 @@ export interface Reader {
 export function createReader(redis: Redis): Reader {
   const stateTop = (userId: string): Promise<string | null> =>
     redis.hget(stateKey(userId), field.last)
-  // A state that was lost without its log names no event; the next commit goes on after what the
-  // log holds (commit.lua).
+  // A state that was lost without its log has no last id; the next commit continues after the log's
+  // last entry (commit.lua).
   const logTop = async (userId: string): Promise<string> => {
     const [[id] = []] = await redis.xrevrange(logKey(userId), '+', '-', 'COUNT', 1)
     return id === undefined ? EVENT_ID_ZERO : padEventId(id)
@@ -109,8 +109,8 @@ export function createReader(redis: Redis): Reader {
       let records = (await readOpen(redis, userId)) ?? (await redis.hgetall(stateKey(userId)))
       let lastEventId = records[field.last]
       if (lastEventId === undefined) {
-        // The state is read after the log's end, so that nothing is in it that the end does not
-        // name.
+        // The state is read after the log's end, so that the state includes no event that the end
+        // does not cover.
         const end = await logTop(userId)
         records = await redis.hgetall(stateKey(userId))
         lastEventId = records[field.last] ?? end
@@ -146,7 +146,7 @@ export function createReader(redis: Redis): Reader {
   return reader
 }
 
-/** A note may be left of an order that was sent since: its record says what became of it. */
+/** Drops the notes of orders that were sent since: the record of such an order shows its status. */
 async function withoutRecord(
   redis: Redis,
   userId: string,
@@ -161,9 +161,9 @@ async function withoutRecord(
 }
 
 /**
- * Whether each account that a user's connections lead to has been read. A connection whose account
- * was never found out (wrong keys from the start) hides nothing of the others; if there are no
- * others, nothing is known.
+ * Returns whether each linked account of a user's connections has been read. If a connection's
+ * account was never found (wrong keys from the start), the connection does not hide the other
+ * accounts. If the user has connections, at least one account must have been read.
  * @param names fields of the control set
  */
 function isEachRead(names: readonly string[], accounts: readonly Account[]): boolean {
@@ -178,7 +178,7 @@ function isEachRead(names: readonly string[], accounts: readonly Account[]): boo
   )
 }
 
-/** Redis accepts padded ids, but not everywhere; `0000000000000-00000` is `0-0`. */
+/** Redis accepts padded ids, but not in every command; `0000000000000-00000` is `0-0`. */
 const streamIdOf = (eventId: string): string =>
   `${Number(eventId.slice(0, 13))}-${Number(eventId.slice(14))}`
 

@@ -1,9 +1,9 @@
 export const BROKER_ENVIRONMENTS = ['live', 'paper', 'sandbox'] as const
 
-/** Which of the broker's environments a connection belongs to. */
+/** The broker's environment of a connection. */
 export type BrokerEnvironment = (typeof BROKER_ENVIRONMENTS)[number]
 
-/** A user's link to a broker account. The credentials are sealed; only workers open them. */
+/** A user's connection to a broker account. The credentials are sealed; only workers open them. */
 export type BrokerConnection = Readonly<{
   schema: 1
   userId: string
@@ -13,8 +13,8 @@ export type BrokerConnection = Readonly<{
   sealed: string
   connectedAt: string
   /**
-   * Being removed: what becomes of its open orders, and the revision before, whose credentials
-   * these still are. Nothing new is sent.
+   * Set while the connection is being removed: the choice for its open orders, and the revision
+   * before the removal, to which these credentials belong. No new order is sent.
    */
   leaving?: Readonly<{ openOrders: 'cancel' | 'leave'; from: string }>
   /** Grows with every change of the record. */
@@ -24,36 +24,38 @@ export type BrokerConnection = Readonly<{
 export type LinkedConnection = Readonly<{ connection: BrokerConnection; link: Link | null }>
 
 /**
- * The broker account that a connection leads to: found out by logging in, never told by the user.
+ * The broker account that a connection leads to: found by logging in, never taken from the user.
  *
  *   (none) --logged in--> verified --other credentials, or these refused--> unverified
  *   unverified --logged in, same account--> verified
  *
- * Kept true: one account is linked to one connection of one user (MUL-06); a link never moves to
- * another account (MUL-02); an order is sent only while `verified` is the revision of the
- * connection's record, which the commit script checks. A connection that is being removed is
- * verified with the revision before: its record has another one, so that cancels pass and claims
- * are refused.
+ * Invariants:
+ * - One account is linked to one connection of one user (MUL-06).
+ * - A link never moves to another account (MUL-02).
+ * - An order is sent only while `verified` is the revision of the connection's record, which the
+ *   commit script checks.
+ * - A connection that is being removed is verified with the revision before the removal: its record
+ *   has a newer revision, so that cancels pass and claims are refused.
  */
 export type Link = Readonly<{
   schema: 1
   env: BrokerConnection['env']
   brokerAccountId: string
-  /** Revision of the credentials that were seen to lead there; '' while they are refused. */
+  /** Revision of the credentials that have logged in to the account; '' while they are refused. */
   verified: string
   /** Grows with every change of the record. */
   revision: string
 }>
 
 /**
- * Stops new exposure. Cancels always pass; `allows: 'reducing'` lets orders pass that only close
- * what is open.
+ * Stops new exposure. Cancels always pass; `allows: 'reducing'` also lets orders pass that only
+ * close open positions.
  */
 export type Halt = Readonly<{
   schema: 1
   scope: 'global' | 'user' | 'connection'
   allows: 'nothing' | 'reducing'
-  /** Who halted: a person or a system, for the record. */
+  /** The person or system that halted, for the record. */
   by: string
   reason: string
   at: string
@@ -61,23 +63,23 @@ export type Halt = Readonly<{
   revision: string
 }>
 
-/** What the user was last told of a connection, and what speaks against it since. */
+/** The last reported state of a connection, and the checks that contradict it since. */
 export type Health = Readonly<{
   schema: 2
   state: 'up' | 'down'
-  /** Of `down`. `broken`: somebody has to do something; `failing`: it passes by itself. */
+  /** Of `down`. `broken`: a person has to act; `failing`: the trouble passes by itself. */
   cause: 'broken' | 'failing' | null
   /** Checks in a row that contradict the state, and since when. */
   doubts: number
   doubtSince: string | null
   reason: string | null
-  /** Of `down`, for programs: `CREDENTIALS`, `OTHER_ACCOUNT`, ... Absent in records of before. */
+  /** Of `down`, for programs: `CREDENTIALS`, `OTHER_ACCOUNT`, ... Absent in older records. */
   code?: string | null
   since: string
 }>
 
 /**
- * What outlives an order's archive: its trade id stays taken, and the hash tells a repeat from a
- * conflict (`null`: never known).
+ * The record that outlives an order's archive: its trade id stays taken, and the hash separates a
+ * repeated request from a conflicting one (`null`: the hash is unknown).
  */
 export type Tombstone = Readonly<{ parametersHash: string | null }>

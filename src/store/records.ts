@@ -3,8 +3,8 @@ import { FillcastError } from '#runtime'
 import type { Health, Tombstone } from './record-types.ts'
 
 /**
- * A stored record that this version of the code cannot read. It is left as it is; whoever met it
- * stops working on it.
+ * A stored record that this version of the code cannot read. The record is left unchanged, and the
+ * caller stops working on it.
  */
 export class RecordError extends FillcastError<'RECORD_UNREADABLE'> {
   constructor(field: string, why: string) {
@@ -13,8 +13,8 @@ export class RecordError extends FillcastError<'RECORD_UNREADABLE'> {
 }
 
 /**
- * A kind of record: the version in which it is written, and how the version before becomes it (n
- * and n - 1 are read, CRA-09).
+ * A kind of record: the version in which it is written, and the upgrade from the version before
+ * (versions n and n - 1 are read, CRA-09).
  */
 export type RecordKind<T> = Readonly<{
   schema: number
@@ -22,7 +22,7 @@ export type RecordKind<T> = Readonly<{
 }>
 
 /**
- * Reads one record, or answers `null` where there is none. Fields that are not known here are kept.
+ * Reads one record; `null` if there is none. Unknown fields are kept.
  * @throws {RecordError}
  */
 export function readRecord<T>(kind: RecordKind<T>, field: string, text: string): T
@@ -53,7 +53,7 @@ export function readRecord<T>(
   )
 }
 
-/** Before the second version an order had one placement, and its fields were the order's own. */
+/** Before the second version an order had one placement, whose fields were the order's own. */
 function orderFromFirst(before: Record<string, unknown>): Order {
   const { clientOrderId, brokerOrderId, working, reportedQuantity, held, final, ...kept } =
     before as Record<string, unknown> & Order
@@ -131,10 +131,10 @@ export const orderRecord: RecordKind<Order> = { schema: 2, upgrade: orderFromFir
 export const accountRecord: RecordKind<Account> = { schema: 2, upgrade: accountFromFirst }
 export const positionRecord: RecordKind<Position> = { schema: 2, upgrade: positionFromFirst }
 
-/** A tombstone is the hash alone: there may be many of them. */
+/** A tombstone is stored as the hash alone, because there may be many tombstones. */
 export const readTombstone = (text: string): Tombstone => ({
   parametersHash: text === '' ? null : text,
 })
 
-/** A kind of record that has had one version only. */
+/** A kind of record that has had only one version. */
 export const firstVersion = <T>(): RecordKind<T> => ({ schema: 1, upgrade: null })

@@ -4,17 +4,17 @@ import { withScripts } from './scripts.ts'
 import type { ConnectionRef } from './vault.ts'
 
 /**
- * Says of which connections a recovery runs, so that what depends on their positions can wait
- * (FIL-06). A mark is no fence: it expires by itself, and a recovery whose mark was lost is as
- * right as any.
+ * Marks the connections for which a recovery runs, so that orders that depend on their positions
+ * can wait (FIL-06). A mark is no fence: it expires by itself, and a recovery whose mark was lost
+ * stays valid.
  */
 export interface Recoveries {
   /**
-   * @param token the lease under which it runs
-   * @param ttlMs how long the mark stands should nobody end it
+   * @param token the lease under which the recovery runs
+   * @param ttlMs how long the mark is kept if the recovery never ends it
    */
   begin(ref: ConnectionRef, token: string, ttlMs: number): Promise<void>
-  /** Takes this lease's mark away; another's stays. */
+  /** Removes the mark of this lease; the mark of another lease stays. */
   end(ref: ConnectionRef, token: string): Promise<void>
   isRunning(ref: ConnectionRef): Promise<boolean>
 }

@@ -2,12 +2,12 @@ import type { Redis } from 'ioredis'
 import { workersKey } from './keys.ts'
 import { withScripts } from './scripts.ts'
 
-/** A worker that was silent for this long is not counted any more. Time is the store's. */
+/** A worker that was silent for this long no longer counts. The time is the store's. */
 export const WORKER_TTL_MS = 10_000
 
-/** Which workers are alive, so that each knows its fair share. */
+/** The workers that are alive, so that each worker knows its fair share. */
 export interface Registry {
-  /** @returns how many are alive, the caller included */
+  /** @returns the number of workers alive, the caller included */
   beat(workerId: string): Promise<number>
   leave(workerId: string): Promise<void>
 }

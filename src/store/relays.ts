@@ -2,8 +2,8 @@ import type { Redis } from 'ioredis'
 import { relayKey } from './keys.ts'
 
 /**
- * Where a relay takes requests that another one hands over, and the key that proves them to be from
- * one of us.
+ * The address where a relay takes requests that another relay hands over, and the key that proves
+ * that they come from a relay.
  */
 export type RelayNode = Readonly<{ host: string; port: number; hopKey: string }>
 
@@ -17,7 +17,7 @@ export interface Relays {
 
 export const NODE_ID_PATTERN = /^[A-Za-z0-9_-]{1,16}$/
 const NODE_TTL_MS = 15_000
-/** How often a relay says that it is up; it may miss two. */
+/** How often a relay announces that it is up; two announcements may be missed. */
 export const NODE_HEARTBEAT_MS = 5_000
 
 export const createRelays = (redis: Redis): Relays => ({
@@ -34,8 +34,8 @@ const HOP_KEY_PATTERN = /^[A-Za-z0-9_-]{1,64}$/
 const PORT_MAX = 65_535
 
 /**
- * The key becomes part of a header, and the rest an address to connect to: nothing of them may be
- * anything else.
+ * Reads the record of a relay. The key becomes part of a header, and host and port an address to
+ * connect to, so any other content makes the record invalid.
  */
 function readNode(text: string): RelayNode | null {
   try {

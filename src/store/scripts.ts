@@ -6,8 +6,8 @@ import { Cluster, type Redis } from 'ioredis'
 type Argument = string | number | Buffer
 
 /**
- * The store's scripts, as commands of one connection. Redis keeps them by hash; a forgotten one is
- * sent again by ioredis.
+ * The store's scripts, as commands of one connection. Redis keeps them by hash; if Redis has lost a
+ * script, ioredis sends it again.
  */
 export type Scripts = Readonly<{
   commit(keyCount: number, ...keysAndArgs: Argument[]): Promise<CommitAnswer>
@@ -41,7 +41,7 @@ export type Scripts = Readonly<{
   deviceEnter(devices: string, deviceId: string, ...args: Argument[]): Promise<string>
 }>
 
-/** What the commit script answers: a word, and what belongs to it. */
+/** The result of the commit script: its kind, and the values of that kind. */
 export type CommitAnswer =
   | [kind: 'committed', version: string, lastEventId: string]
   | [kind: 'conflict' | 'fenced']
@@ -49,7 +49,7 @@ export type CommitAnswer =
   | [kind: 'over_budget', waitMs: number]
   | [kind: 'over_pace', scope: 'user' | 'connection', max: number, waitMs: number]
 
-/** `null`: the number of keys comes first among the arguments. */
+/** `null`: the number of keys is the first argument. */
 const keyCounts = {
   commit: null,
   openIndex: 2,
@@ -69,7 +69,7 @@ const fileOf = (name: string): string =>
   `${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}.lua`
 
 const read = (file: string): string => readFileSync(join(import.meta.dirname, file), 'utf8')
-/** Puts in what a script shares with another: `--- include <file without its ending>`. */
+/** Inserts the code that a script shares with others: `--- include <file without its ending>`. */
 const sourceOf = (name: string): string =>
   read(fileOf(name)).replace(/^--- include ([a-z-]+)$/gm, (_line, shared: string) =>
     read(`${shared}.lua`),
@@ -85,9 +85,9 @@ const commitLua = sourceOf('commit')
 const commitSha = createHash('sha1').update(commitLua).digest('hex')
 
 /**
- * Runs the commit script and reads `field` of `key` behind it: the reading is never older than the
- * commit. Both travel together; a script that Redis does not know yet is sent whole, and the
- * reading is repeated.
+ * Runs the commit script and then reads `field` of `key`: the reading is never older than the
+ * commit. Both commands travel together; if Redis does not know the script yet, the script is sent
+ * whole, and the reading is repeated.
  */
 export async function commitThenRead(
   redis: Redis,
@@ -95,7 +95,8 @@ export async function commitThenRead(
   [key, field]: [key: string, field: string],
 ): Promise<[CommitAnswer, string | null]> {
   const running = redis.evalsha(commitSha, keyCount, ...keysAndArgs) as Promise<CommitAnswer>
-  // Connections of a Cluster lead to several nodes: only the answer shows that the commit is done.
+  // Connections of a Cluster lead to several nodes: only the script's answer shows that the commit
+  // is done.
   const isOrdered = !((redis as Redis | Cluster) instanceof Cluster)
   const reading = isOrdered ? redis.hget(key, field) : running.then(() => redis.hget(key, field))
   const [ran, seen] = await Promise.allSettled([running, reading])

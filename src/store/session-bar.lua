@@ -1,7 +1,10 @@
--- Bars the tokens of a user, or of one login session, and tells the relays to look again.
+-- Bars the tokens of a user, or of one login session, and publishes a notice, so that the relays
+-- check their connections.
 --
--- Keeps true: a token that was barred once stays barred. Beyond the number of bars kept, the oldest session's makes way for a bar of
--- every token issued up to that logout, which that session's tokens are among.
+-- Invariant:
+-- - A token that was barred once stays barred. If there are more bars than are kept, the oldest
+--   session's bar is replaced by a bar of every token issued up to that logout; this includes the
+--   tokens of that session.
 --
 -- KEYS[1] control set
 -- ARGV[1] session ('': the whole user)  ARGV[2] sessions kept  ARGV[3] channel  ARGV[4] packet

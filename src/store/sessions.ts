@@ -5,22 +5,21 @@ import { encodeNotice } from './packet.ts'
 import { withScripts } from './scripts.ts'
 
 /**
- * What ends a connection from outside: its token is barred, or a newer connection of the same
- * device is there.
+ * Why a connection must end: its token is barred, or a newer connection of the same device exists.
  */
 export type SessionValidity = Readonly<{ isBarred: boolean; newestGeneration: string | null }>
 
 /**
- * Logouts and devices of a user, as every relay sees them. Each change is told to the relays, which
- * look again by themselves too.
+ * Logouts and devices of a user, shared by all relays. Each change publishes a notice to the
+ * relays, which also check by themselves from time to time.
  */
 export interface Sessions {
   /**
-   * Bars the tokens of one session (claim `sid` or `jti`), or all that the user was issued up to
-   * this second. For good.
+   * Bars the tokens of one session (claim `sid` or `jti`), or all tokens that were issued to the
+   * user up to this second. For good.
    */
   logout(userId: string, sessionId?: string): Promise<void>
-  /** @returns the generation of the connection that is now the newest of this device */
+  /** @returns the generation of the connection, which is now the newest of this device */
   enter(userId: string, deviceId: string): Promise<string>
   validity(
     claims: Pick<TokenClaims, 'sub' | 'sid' | 'jti' | 'iat'>,
@@ -28,9 +27,14 @@ export interface Sessions {
   ): Promise<SessionValidity>
 }
 
-/** Logged-out sessions that are remembered one by one; see the script for the rest. */
+/**
+ * Logged-out sessions that are kept one by one; the script describes the handling of further ones.
+ */
 const SESSION_BARS_MAX = 500
-/** Devices of a user whose generation is kept; the longest unseen makes way. */
+/**
+ * Devices of a user whose generation is kept; a new device evicts the one with the oldest
+ * connection.
+ */
 const DEVICES_MAX = 100
 const DEVICES_TTL_MS = 30 * 86_400_000
 
@@ -46,7 +50,7 @@ export function createSessions(connection: Redis): Sessions {
         channel,
         packet,
       )
-      await redis.zadd(controlIndexKey, 'GT', revision, userId) // workers keep control sets in mind, bars included
+      await redis.zadd(controlIndexKey, 'GT', revision, userId) // workers keep bars in memory too
     },
     async enter(userId, deviceId) {
       const { channel, packet } = encodeNotice(userId)

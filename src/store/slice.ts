@@ -21,7 +21,10 @@ import {
 
 export const cancelMarkRecord = firstVersion<CancelMark>()
 
-/** What one order can touch, and what the user's other accounts hold; see `Store.loadSlice`. */
+/**
+ * Reads the records that one order can touch, and the cash of the user's other accounts; see
+ * `Store.loadSlice`.
+ */
 export async function loadSlice(
   redis: Redis,
   userId: string,
@@ -39,13 +42,13 @@ export async function loadSlice(
     redis.hkeys(controlKey(userId)),
   ])
   const [hot, position, account, mark] = texts
-  // Read after the hot state: an order that leaves it between the two is seen.
+  // The archive is read after the hot state: an order that moves between the two readings is found.
   const isLookedUp = hot == null && archived && orderId !== ''
   const [ended = null, tombstone = null] = isLookedUp
     ? await redis.mget(archiveKey(userId, orderId), tombstoneKey(userId, orderId))
     : []
-  // A connection that is erased may have its account until it is forgotten; a worker of before
-  // lists no accounts.
+  // An erased connection may keep its account until it is forgotten; older workers do not list the
+  // accounts.
   const others = new Set([...accountsIn(listed), ...connectionIdsIn(controls)])
   others.delete(connectionId)
   return {
@@ -66,8 +69,8 @@ export async function loadSlice(
 }
 
 /**
- * May be later than what was read before: then the version has moved, and a commit that is decided
- * from both is refused.
+ * Reads the accounts. This reading may be later than the one before: then the version has moved,
+ * and a commit that is decided from both readings is refused.
  */
 async function readAccounts(
   redis: Redis,

@@ -139,7 +139,7 @@ function resultOf(answer: CommitAnswer, globalHalt: string | null): CommitResult
   }
 }
 
-/** The records of a user's state, sorted out by kind. */
+/** The records of a user's state, sorted by kind. */
 export function readState(records: Readonly<Record<string, string>>): {
   orders: Order[]
   positions: Position[]

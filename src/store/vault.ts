@@ -4,13 +4,13 @@ import { FillcastError } from '#runtime'
 /** A key of the vault: 32 random bytes and the name under which sealed records refer to it. */
 export type VaultKey = Readonly<{ kid: string; key: Uint8Array }>
 
-/** How Fillcast logs in at the broker: a key pair, or an OAuth access token. */
+/** The credentials of a login at the broker: a key pair, or an OAuth access token. */
 export type BrokerCredentials =
   Readonly<{ keyId: string; secretKey: string }> | Readonly<{ accessToken: string }>
 
 /**
- * Sealed credentials cannot be opened here: unknown key, other connection, or tampered with. The
- * text never holds them.
+ * Sealed credentials cannot be opened here: their key is unknown, they belong to another
+ * connection, or they were changed. The text never holds the credentials.
  */
 export class VaultError extends FillcastError<'VAULT_CANNOT_OPEN'> {
   constructor(why: string, options?: ErrorOptions) {
@@ -24,7 +24,10 @@ export class VaultError extends FillcastError<'VAULT_CANNOT_OPEN'> {
  */
 export interface Vault {
   seal(connection: ConnectionRef, credentials: BrokerCredentials): Promise<string>
-  /** `stale`: sealed with an older key; seal it again when convenient. @throws {VaultError} */
+  /**
+   * `stale`: sealed with an older key; seal the credentials again when convenient. @throws
+   * {VaultError}
+   */
   open(
     connection: ConnectionRef,
     sealed: string,
@@ -36,7 +39,7 @@ export type ConnectionRef = Readonly<{ userId: string; connectionId: string }>
 const contextOf = ({ userId, connectionId }: ConnectionRef): string =>
   `connection:${userId}:${connectionId}`
 
-/** @param keys the first seals, all of them open */
+/** @param keys the first key seals, all keys open */
 export function createVault(keys: readonly VaultKey[]): Vault {
   const [active] = keys
   if (active === undefined) throw new VaultError('there is no key in VAULT_KEYS')

@@ -2,8 +2,8 @@ import { EVENT_NUMBER_MAX } from '#contract'
 import { FillcastError } from '#runtime'
 
 /**
- * An event that the live packet (MessagePack) and the log (JSON) would not both carry as it is.
- * Nothing is written or published.
+ * An event that the live packet (MessagePack) and the log (JSON) cannot both carry unchanged. The
+ * event is neither written nor published.
  */
 export class EventUnwritableError extends FillcastError<'EVENT_UNWRITABLE'> {
   constructor(at: string, why: string) {
@@ -12,10 +12,12 @@ export class EventUnwritableError extends FillcastError<'EVENT_UNWRITABLE'> {
 }
 
 /**
- * A payload as both encodings carry it, so that a live event and its replay are the same bytes.
- * Text with half of a surrogate pair, which the encodings replace each in its own way, is replaced
- * here; a number beyond `EVENT_NUMBER_MAX`, of which MessagePack would keep the low 64 bits, is
- * refused, as is what is no JSON.
+ * A payload in the form that both encodings carry, so that a live event and its replay are the same
+ * bytes.
+ * - Text with half of a surrogate pair is repaired here, because each encoding would replace the
+ *   half in its own way.
+ * - A number beyond `EVENT_NUMBER_MAX` is refused: MessagePack would keep only its low 64 bits.
+ * - A value that JSON cannot hold is refused.
  * @throws {EventUnwritableError}
  */
 export function writable<T>(value: T, at?: string): T
@@ -27,7 +29,7 @@ export function writable(value: unknown, at = ''): unknown {
       if (Number.isFinite(value) && Math.abs(value) <= EVENT_NUMBER_MAX) return value
       throw new EventUnwritableError(at, `must be a number of at most ${EVENT_NUMBER_MAX}`)
     case 'boolean':
-    case 'undefined': // left out by both
+    case 'undefined': // both encodings leave it out
       return value
     case 'object':
       return value === null ? null : writableObject(value, at)
@@ -38,7 +40,7 @@ export function writable(value: unknown, at = ''): unknown {
   }
 }
 
-/** The same object, unless something in it had to be replaced. */
+/** The same object, unless a value in it had to be replaced. */
 function writableObject(value: object, at: string): object {
   if (Array.isArray(value)) {
     const items = value as readonly unknown[]
