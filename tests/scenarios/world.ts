@@ -31,7 +31,7 @@ import { StoreFaults } from './world/store-faults.ts'
 import { startWorker, type WorkerRole } from './world/worker.ts'
 
 const START_MS = Date.UTC(2024, 2, 15, 14, 0, 0)
-/** How long everything may take to come to rest once faults have ended. */
+/** The longest time from the end of the faults to quiescence. */
 const QUIESCENCE_MS = 240_000
 
 /**
@@ -40,7 +40,7 @@ const QUIESCENCE_MS = 240_000
  *
  *   const world = await openWorld({ seed: 1 })        // user u1, account broker_1, one worker
  *   world.submit({ tradeId: 't1', quantity: '100' })  // default: market buy of 100 AAPL
- *   await world.settle()                              // until only time can move things on
+ *   await world.settle()                              // runs all steps that need no time
  *   world.fill('t1', '180.5', '40')                   // the broker executes
  *   world.crashAt('update.received')                  // a boundary, or a call such as store.commit
  *   world.faults.plan('reply_lost')                   // of the store
@@ -48,10 +48,14 @@ const QUIESCENCE_MS = 240_000
  *   await world.quiesce()                             // faults end, C1 to C7 are checked
  *   expect(world.told('t1')).toEqual(['trade.submitted', 'trade.filled'])
  *
- * S rules are checked after every step that writes or reaches the broker; a finding throws, with
- * the seed and the last steps. Labels of steps: `ANY_STEP`; a boundary's name; `port.method` before
- * a call runs, `port.method answered` before its caller hears of it (ports: store, broker, leases,
- * connections, vault); `deliver <job>`, `acknowledge <job>`. Nothing needs closing.
+ * S rules are checked after every step that writes or reaches the broker. A finding throws an error
+ * with the seed and the last steps. Labels of steps:
+ * - `ANY_STEP`, or the name of a boundary
+ * - `port.method` before a call runs, `port.method answered` before its caller gets the answer
+ *   (ports: store, broker, leases, connections, vault)
+ * - `deliver <job>`, `acknowledge <job>`
+ *
+ * The world needs no closing.
  */
 export async function openWorld(options: WorldOptions): Promise<World> {
   const world = new World(options)
@@ -79,25 +83,22 @@ class World extends Outcome {
   readonly #seed: number
   readonly #startMs: number
   readonly #roles: readonly WorkerRole[]
-  /**
-   * What lies outside of every worker: the broker's machines, and what restarts a worker. It never
-   * dies.
-   */
+  /** The process outside of every worker: it runs the broker and restarts workers; never dies. */
   readonly #self: Process
-  /** The trade API: it halts and resumes. It never dies either. */
+  /** The commands of the trade API to halt and resume. Its process never dies. */
   readonly #controls: ControlCommands
   readonly #conduct: Conduct
   readonly #safety: Safety
   readonly #rest: Rest
   readonly #observer: Observer | null
   readonly #watch: Watch
-  /** What users do with their connections, and the broker with their keys. */
+  /** The connections of the users, and the keys at the broker. */
   readonly accounts: Accounts
   readonly #outside: Outside
   readonly #onReturn = new Set<() => void>()
   readonly #plans = new Plans()
   readonly #positionMax = new Map<string, number>()
-  /** Workers that a poison job has brought down. */
+  /** The number of workers that a poison job has killed. */
   deaths = 0
   #isDirty = false
   #started = 0
@@ -143,12 +144,12 @@ class World extends Outcome {
     this.schedule.afterStep = () => this.#afterStep()
   }
 
-  /** The only account, or the first. */
+  /** The broker of the first account. */
   get broker(): FakeBroker {
     return this.brokerOf(this.firstRef())
   }
 
-  /** The first client of a user, or of the only one. */
+  /** The first client of a user; default: of the user of the first account. */
   clientOf(userId = this.firstRef().userId): ModelClient {
     return this.relay.clientsOf(userId)[0]!
   }
@@ -157,7 +158,7 @@ class World extends Outcome {
     return this.accounts.brokerOf(ref)
   }
 
-  /** How often each kind of step was taken: what never happened proved nothing. */
+  /** How often each label of a step was reached: a fault at a label never reached tests nothing. */
   get steps(): ReadonlyMap<string, number> {
     return this.#taken.counts
   }
@@ -179,7 +180,7 @@ class World extends Outcome {
     await this.check()
   }
 
-  /** Moves the time until `isEnough`; fails when it is not after `withinMs`. */
+  /** Advances the time until `isEnough` holds. @throws {Error} it does not hold after `withinMs` */
   async until(
     isEnough: () => boolean,
     withinMs: number,
@@ -193,10 +194,9 @@ class World extends Outcome {
   }
 
   /**
-   * Ends every fault and lets everything come to its end; then the rules of quiescence hold, and
-   * stay so for `stayMs`.
-   * @param lookMs how soon it is looked whether they hold already; default: only when all of the
-   *   time is over
+   * Ends every fault and advances the time until the C rules hold, at most by `withinMs`. Then
+   * advances it by `stayMs`, in which no further event may be logged (C7).
+   * @param lookMs how often the C rules are checked; default: once, after `withinMs`
    */
   async quiesce({
     withinMs = QUIESCENCE_MS,
@@ -222,12 +222,12 @@ class World extends Outcome {
   }
 
   /**
-   * At rest: every job is delivered again, and the stream tells again how every order stands.
-   * Nothing comes of it (S15).
+   * At quiescence: delivers every job again, and lets the stream report the state of every order
+   * again. Neither may change anything (S15).
    */
   async repeatAll(stayMs = QUIESCENCE_MS): Promise<void> {
-    // A denial, say, leaves no trace at the broker: a store that lost it takes the repeat for the
-    // first.
+    // A lost record may have no counterpart at the broker, for example a denial. After such a loss
+    // the repeat is correctly handled as the first delivery.
     if (this.store.losses > 0) return
     const lengths = this.#rest.lengths()
     for (const { id } of this.#rest.repeatable()) this.queue.redeliver(id)
@@ -238,26 +238,26 @@ class World extends Outcome {
     this.#refuse(this.#rest.newsSince(lengths, 'S15 came of repeats'))
   }
 
-  // What users do
+  // Commands of users
   // -----------------------------------------------------------------------------------------------
 
   /**
-   * Queues an order; answers the id of its job.
-   * @param asJobId default: the one that belongs to its trade
+   * Queues an order; returns the id of its job.
+   * @param asJobId default: the job id of its trade
    */
   submit(order: Partial<SubmitOrder> = {}, asJobId?: string): string {
     const [name, payload, jobId] = submissionOf(order)
     return this.queue.add('orders', name, payload, asJobId ?? jobId)
   }
 
-  /** Queues a cancel; answers the id of its job. */
+  /** Queues a cancel; returns the id of its job. */
   cancel(tradeId = 't1', commandId = 'c1', ref: ConnectionRef = this.firstRef()): string {
     return this.queue.add('commands', ...cancelOf(ref, tradeId, commandId))
   }
 
   /**
-   * Halts as the trade API does; what it answers, it answers once the time has been moved. Default:
-   * nothing passes, for 10 s it waits.
+   * Halts as the trade API does. The promise resolves only while the time advances. Defaults: the
+   * halt allows nothing, and waits up to 10 s for open outcomes.
    */
   async halt(target: HaltTarget = {}, over: Partial<HaltRequest> = {}): Promise<HaltResult> {
     const request = { by: 'ops', reason: 'drill', allows: 'nothing', ...target, ...over } as const
@@ -269,14 +269,14 @@ class World extends Outcome {
     return result
   }
 
-  /** Limits a user from now on, for good: what executes is held against it (S19). */
+  /** Limits a user from now on; S19 checks every execution against this limit. */
   async limit(userId: string, limits: LimitsRequest): Promise<void> {
     await this.store.controls.setLimits({ scope: 'user', userId }, limitsSchema.parse(limits))
     if (limits.positionNotionalMax != null)
       this.#positionMax.set(userId, Number(limits.positionNotionalMax))
   }
 
-  /** What the positions of a user may be worth, if that is limited. */
+  /** The limit of the notional value of a position of the user, or null. */
   positionMax(userId: string): string | null {
     return this.#positionMax.get(userId)?.toString() ?? null
   }
@@ -292,13 +292,13 @@ class World extends Outcome {
     )
   }
 
-  /** Ends the halts of these targets; default: of everybody. */
+  /** Ends the halts of these targets; default: the global halt. */
   async resume(...targets: HaltTarget[]): Promise<void> {
     const { sending } = this.#conduct
     for (const target of targets.length === 0 ? [{}] : targets) {
       sending.ending(target)
       await this.schedule.enter(() => this.#controls.resume(target))
-      sending.ending(target) // of a halt that was asked for meanwhile, nobody knows which came first
+      sending.ending(target) // also ends a halt made during the call: their order is unknown
     }
   }
 
@@ -310,7 +310,7 @@ class World extends Outcome {
     await this.accounts.disconnect(ref, openOrders)
   }
 
-  // What the broker does
+  // Executions at the broker
   // -----------------------------------------------------------------------------------------------
 
   /** Executes `quantity` of a trade, or all that is left. */
@@ -323,30 +323,30 @@ class World extends Outcome {
     this.execute(ref, this.clientOrderId(tradeId, ref), price, quantity)
   }
 
-  /** The same of any order of an account, by either of its ids. */
+  /** Executes any order of an account, named by its broker order id or client order id. */
   execute(ref: ConnectionRef, id: string, price: string, quantity?: string): void {
     this.#isDirty = true
     this.brokerOf(ref).fill(id, price, quantity)
   }
 
-  // What goes wrong
+  // Faults
   // -----------------------------------------------------------------------------------------------
 
-  /** The store was away for a moment: workers notice that it is back. */
+  /** The store was unreachable for a moment: workers get notified that it is back. */
   storeReturns(): void {
     for (const tell of this.#onReturn) tell()
   }
 
   /**
-   * The store dies before it has synced its last commits, and comes back without them. Nobody
-   * misses that: every link breaks with it.
+   * The store dies before it has synced its last commits, and comes back without them. Every worker
+   * notices the loss after `noticedAfterMs`, because its link to the store breaks.
    */
   loseLast(count: number, noticedAfterMs: number): void {
     this.store.loseLast(count)
     this.later(noticedAfterMs, () => this.storeReturns())
   }
 
-  /** Does `run` when so much time has passed, whoever lives or dies meanwhile. */
+  /** Calls `run` after `afterMs`, also if workers die in between. */
   later(afterMs: number, run: () => void): void {
     this.schedule.after(this.#self, afterMs, run)
   }
@@ -359,38 +359,29 @@ class World extends Outcome {
     return process
   }
 
-  /** `kill -9`, and another worker in its place. */
+  /** Kills a worker as `kill -9` does, and starts another one after `afterMs`. */
   restart(process: Process, afterMs = 0): void {
     process.kill()
     if (afterMs === 0) this.startWorker()
     else this.schedule.after(this.#self, afterMs, () => void this.startWorker())
   }
 
-  /**
-   * Does `run` when a process is about to take the step of this label for the time after `skip`
-   * others.
-   */
+  /** Calls `run` before a process takes a step of this label, once, after `skip` such steps. */
   at(label: BoundaryName | (string & {}), run: (process: Process) => void, skip = 0): void {
     this.#plans.add(label, run, skip)
   }
 
-  /**
-   * The process that is about to take this step dies instead, and another one starts from what the
-   * store holds.
-   */
+  /** Kills the process that is about to take this step, and starts another one from the store. */
   crashAt(label: BoundaryName | (string & {}), skip = 0, afterMs = 0): void {
     this.at(label, (process) => this.restart(process, afterMs), skip)
   }
 
-  /**
-   * Whichever worker is about to take this step for one of these jobs dies, every time, and another
-   * one starts.
-   */
+  /** Every time a worker is about to take this step for one of these jobs, it is restarted. */
   poison(label: BoundaryName | (string & {}), jobs: readonly string[]): void {
     this.#plans.poison = { label, jobs }
   }
 
-  /** The process that is about to take this step stands still for `forMs`. */
+  /** Freezes the process that is about to take this step, for `forMs`. */
   freezeAt(label: BoundaryName | (string & {}), forMs: number, skip = 0): void {
     this.at(
       label,
@@ -402,7 +393,7 @@ class World extends Outcome {
     )
   }
 
-  /** The S rules, now. */
+  /** Checks the S rules now. @throws {Error} a rule is broken */
   async check(): Promise<void> {
     this.#refuse(await this.#safety.findAll())
   }

@@ -7,13 +7,11 @@ import {
   isTerminal,
   type Order,
   sub,
-  ZERO,
 } from '#domain'
 import type { ConnectionRef } from '#store'
-import type { FakeBroker } from '../../support/fake-broker.ts'
 import type { FakeStore } from '../../support/fake-store.ts'
 import { isClosed } from '../../support/broker/ledger.ts'
-import { isFarewell } from './links.ts'
+import { averages, FIGURE_NEARNESS, lastAverages, partialAverages } from './averages.ts'
 import { firstOrders, type TradeInBooks, tradesInBooks } from './ledger.ts'
 import {
   brokenChains,
@@ -25,26 +23,13 @@ import {
   toldOf,
   type TradeTold,
 } from './log-checks.ts'
+import type { RestingStake, Stake } from './stake.ts'
 
-// The rules about how things are, in every run, by the names of the catalogue (execution failures,
-// section 11): S after every step, C once nothing more can happen. What processes do is looked at
-// by `conduct.ts` (S3, S13, S14, S17, C8); S15, S18 and C7 are the world's.
+// The rules about state, checked in every run (README.md lists them): S rules after every step, C
+// rules at quiescence. `conduct.ts` checks the rules about processes (S3, S13, S14, S17, C8), and
+// the world checks S15, S18 and C7.
 
-/** What is compared: one connection of one user, and the account behind it. */
-export type Stake = Readonly<{ ref: ConnectionRef; broker: FakeBroker; store: FakeStore }>
-
-/** Changes whenever anything is written, told, or happens at the broker. */
-export function markOf({ ref, broker, store }: Stake): string {
-  const { executions, orders, ledger } = broker
-  const log = store.log(ref.userId)
-  const place = `${store.versionOf(ref.userId)} ${log.length} ${log.at(-1)?.id ?? ''}`
-  return `${place} ${ledger.changes} ${orders.size} ${executions.length} ${ledger.busts.length}`
-}
-
-/** What is compared at quiescence; `warnings`: lines of the log, where alarms are. */
-export type RestingStake = Stake & Readonly<{ warnings: readonly string[] }>
-
-/** What holds at every step. Nothing is found in a sound state. */
+/** The violations of the S rules. A correct state has none. */
 export async function findUnsafe({ ref, broker, store }: Stake): Promise<string[]> {
   const log: readonly Entry[] = store.log(ref.userId)
   const books = tradesInBooks(broker, ref.userId)
@@ -72,9 +57,9 @@ export async function findUnsafe({ ref, broker, store }: Stake): Promise<string[
 }
 
 /**
- * S10: what was told since the last resync is how things are stored: whether each trade has ended,
- * and the cash. While the account has no record, the first reading writes how orders have ended,
- * and tells no ending: a resync comes with the record of the account.
+ * S10: the store agrees with the events since the last resync: on the cash, and on whether each
+ * trade has ended. While the account has no record, the first reading stores the ends of orders
+ * without an event, because a resync comes with the record of the account.
  */
 async function mistold(
   { userId, connectionId }: ConnectionRef,
@@ -100,7 +85,7 @@ async function mistold(
   return findings
 }
 
-/** S12: the stored positions are those that the log tells. */
+/** S12: the stored positions equal the positions from the events of the log. */
 async function misplaced(
   { userId, connectionId }: ConnectionRef,
   store: FakeStore,
@@ -118,7 +103,7 @@ async function misplaced(
   return findings
 }
 
-/** What holds at quiescence, beyond the rules of every step. */
+/** The violations of the C rules, and of the S rules that hold only at quiescence. */
 export async function findUnsettled(stake: RestingStake): Promise<string[]> {
   const { ref, broker, store } = stake
   const { orders } = await store.loadConnection(ref.userId, ref.connectionId)
@@ -126,7 +111,7 @@ export async function findUnsettled(stake: RestingStake): Promise<string[]> {
   const { trades } = toldOf(store.log(ref.userId), store.losses === 0)
   const books = tradesInBooks(broker, ref.userId)
   const unresolved = ours.flatMap(({ id, status, endedAt, setAsideAt }) =>
-    // What was set aside is parked, with an alarm.
+    // A quarantined trade stays without an outcome, and has an alarm.
     status === 'submitting' && endedAt === null && setAsideAt == null
       ? [`C1 ${id} is still submitting`]
       : [],
@@ -170,23 +155,20 @@ export async function findUnsettled(stake: RestingStake): Promise<string[]> {
   ]
 }
 
-/**
- * Something else than was asked for was found under its id: that is alarmed, and nothing of it is
- * taken in.
- */
+/** The broker has another order under the id of the trade: alarmed, and its fills not booked. */
 const isQuarantined = ({ status, setAsideAt }: Order): boolean =>
   status === 'submitting' && setAsideAt != null
 
 /**
- * A quarantined trade under whose id the broker has another order: what becomes of that order is
- * not the trade's.
+ * The trade is quarantined, because the broker has another order under its id. The fate of that
+ * order does not count for the trade.
  */
 const isLeftAlone = (order: Order, trade: TradeInBooks | undefined): boolean =>
   isQuarantined(order) &&
   trade !== undefined &&
   firstOrders(trade).some((seen) => isForeign(order, seen))
 
-/** C4: an order that is open is for as much, and at the price, as its broker order. */
+/** C4: an open order has the quantity and the prices of its order at the broker. */
 function otherTerms(
   order: Order,
   trade: TradeInBooks | undefined,
@@ -195,8 +177,8 @@ function otherTerms(
   const head = trade?.orders.findLast(
     (one) => !isClosed(one) && !one.clientOrderId.startsWith('leg-'),
   )
-  // What executed before a loss is told by the totals of each order; which of the whole chain it
-  // was is not known any more.
+  // After a loss of the store, the executions of the earlier orders of the chain are known only as
+  // totals of each order, so the quantity of the chain cannot be compared.
   if (
     trade === undefined ||
     head === undefined ||
@@ -224,10 +206,7 @@ function otherTerms(
     : [...findings, `C4 ${order.id} is for ${order.quantity} here, ${whole} at the broker`]
 }
 
-/**
- * C6: no exit rests on a symbol that is flat, unless somebody was told. Both orders of an oco are
- * exits.
- */
+/** C6: no exit rests on a flat symbol without an alarm. Both orders of an oco are exits. */
 function leftOver({ broker, warnings }: RestingStake): string[] {
   const held = broker.ledger.books.positions
   if (warnings.some((line) => line.includes('order.leftover'))) return []
@@ -240,7 +219,7 @@ function leftOver({ broker, warnings }: RestingStake): string[] {
   )
 }
 
-/** What is a number in a record: counts and times, never money or quantities. */
+/** The fields of records that are numbers: counts and times, never money or quantities. */
 const NUMBERS: ReadonlySet<string> = new Set(['schema', 'replacement', 'sinceMs'])
 
 /** S16: no quantity, price or amount is stored as a binary number. */
@@ -253,15 +232,15 @@ function inexact(record: object | null): string[] {
 }
 
 /**
- * What was told as executed. What had executed before a resync is in the snapshot that follows it,
- * and need not be told again.
+ * The executed quantity that clients have. The snapshot after a resync includes the executions
+ * before it, so no event repeats them.
  */
 const cumulativeOf = ({ cumulative, submitted }: TradeTold, { executed }: TradeInBooks): number =>
   submitted === 0 && cumulative === 0 ? Number(executed) : cumulative
 
 /**
- * What had ended before a resync is in the state that follows it; what the venue corrects of it
- * later is told all the same.
+ * Whether clients have the end of the trade. The snapshot after a resync includes the ends before
+ * it. Later corrections of the venue are still sent as events.
  */
 const isEndTold = ({ terminal, isFollowed, submitted }: TradeTold): boolean =>
   terminal !== null || (submitted === 0 && !isFollowed)
@@ -282,186 +261,10 @@ function shortfalls(
   ]
 }
 
-/** Places to which the broker rounds its average prices. */
-const AVERAGE_PLACES = 9
-/** Figures are told as JSON numbers of nine places. */
-const FIGURE_NEARNESS = 1e-9
-/** Room for sums of binary numbers. */
-const AVERAGE_NEARNESS = 1e-6
-
-/**
- * C2: the total cost of a filled trade is that of its executions. Where one of them was inferred
- * from the order's totals, or the order was adopted after a loss or when a removed connection came
- * back, it comes from an average that the broker had rounded, and is no nearer than the broker's
- * roundings. What was taken back or corrected around the removal of the connection is in the
- * reading of its return, and is not told.
- */
-function averages(
-  { ref, broker, store, warnings }: RestingStake,
-  books: ReadonlyMap<string, TradeInBooks>,
-): string[] {
-  const log = store.log(ref.userId)
-  const inferred = warnings.filter((line) =>
-    /update\.(execution_inferred|total_adopted)/.test(line),
-  )
-  const corrected = new Set(
-    log.filter(({ event }) => event === 'trade.corrected').map((e) => fieldsOf(e)['tradeId']),
-  )
-  return log.flatMap((entry, index) => {
-    const { tradeId, totalCost } = fieldsOf(entry)
-    const trade = books.get(String(tradeId))
-    if (entry.event !== 'trade.filled' || trade === undefined || corrected.has(tradeId)) return []
-    if (isRestated(broker, trade) && log.slice(index).some((later) => isFarewell(later, ref)))
-      return []
-    const cost = Number(trade.cost)
-    const isInferred =
-      store.losses > 0 ||
-      wasAdopted(log.slice(0, index), ref, String(tradeId)) ||
-      inferred.some((line) => line.includes(`"orderId":"${String(tradeId)}"`))
-    const nearness = isInferred ? roundedCostOf(broker, trade) : FIGURE_NEARNESS
-    return Math.abs(Number(totalCost) - cost) <= nearness
-      ? []
-      : [`C2 ${String(tradeId)} cost ${cost}, told ${String(totalCost)}`]
-  })
-}
-
-/**
- * How far a cost may be off that comes from the broker's averages: the broker adds each execution
- * to a rounded average and rounds it again, by half of the last place at most for each share that
- * has executed by then.
- */
-function roundedCostOf(broker: FakeBroker, { orders, everExecuted }: TradeInBooks): number {
-  const ids = new Set(orders.map(({ brokerOrderId }) => brokerOrderId))
-  const rounded = broker.executions
-    .filter(({ brokerOrderId }) => ids.has(brokerOrderId))
-    .reduce(
-      (sum, { execution }) => sum + Number(execution.cumulativeQuantity) / 2,
-      Number(everExecuted),
-    )
-  return rounded * 10 ** -AVERAGE_PLACES
-}
-
-/** Whether the venue took an execution of the trade back, or corrected it. */
-function isRestated(broker: FakeBroker, { orders }: TradeInBooks): boolean {
-  const ids = new Set(orders.map(({ brokerOrderId }) => brokerOrderId))
-  return broker.ledger.busts.some(({ brokerOrderId }) => ids.has(brokerOrderId))
-}
-
-/**
- * Whether the trade was submitted before the last removal of its connection in this part of the
- * log: its record was adopted since.
- */
-function wasAdopted(log: readonly Entry[], ref: ConnectionRef, tradeId: string): boolean {
-  const removed = log.findLastIndex((entry) => isFarewell(entry, ref))
-  const since = log.slice(removed + 1)
-  return (
-    removed >= 0 &&
-    !since.some(
-      (entry) => entry.event === 'trade.submitted' && fieldsOf(entry)['tradeId'] === tradeId,
-    )
-  )
-}
-
-/**
- * C2: the average that a partial fill tells is that of the executions so far, as they were heard
- * of. Where one of them was inferred, restated or taken back, or told before a resync, nothing can
- * be said of it.
- */
-function partialAverages(
-  { ref, broker, store, warnings }: RestingStake,
-  books: ReadonlyMap<string, TradeInBooks>,
-): string[] {
-  const log = store.log(ref.userId)
-  if (store.losses > 0) return []
-  return log.flatMap((entry) => {
-    const { tradeId, brokerConnectionId, filledQuantity, averageFillPrice } = fieldsOf(entry)
-    const trade = books.get(String(tradeId))
-    if (
-      entry.event !== 'trade.partialFill' ||
-      trade === undefined ||
-      brokerConnectionId !== ref.connectionId
-    )
-      return []
-    const isUnsure =
-      isRestated(broker, trade) ||
-      warnings.some(
-        (line) =>
-          line.includes('execution_inferred') && line.includes(`"orderId":"${String(tradeId)}"`),
-      )
-    if (isUnsure) return []
-    const quantity = Number(filledQuantity)
-    const averages = costsAt(broker, trade, quantity).map((cost) => cost / quantity)
-    const isRight = averages.some(
-      (average) => Math.abs(average - Number(averageFillPrice)) < AVERAGE_NEARNESS,
-    )
-    return isRight || averages.length === 0
-      ? []
-      : [
-          `C2 ${String(tradeId)} is told at ${String(averageFillPrice)} after ${quantity}, executed at ${averages.join(' or ')}`,
-        ]
-  })
-}
-
-/**
- * What so much of a trade may have cost: each of its orders executes in its course, but a
- * replacement may be heard of before the order that it replaced. Empty: no executions come to this
- * quantity.
- */
-function costsAt({ executions }: FakeBroker, { orders }: TradeInBooks, filled: number): number[] {
-  let sums = new Map([['0 0', { quantity: ZERO, cost: 0 }]])
-  for (const { brokerOrderId } of orders) {
-    const next = new Map(sums)
-    for (let sum of sums.values()) {
-      for (const { execution } of executions.filter((one) => one.brokerOrderId === brokerOrderId)) {
-        const { quantity, price } = execution
-        sum = {
-          quantity: add(sum.quantity, quantity),
-          cost: sum.cost + Number(quantity) * Number(price),
-        }
-        if (Number(sum.quantity) > filled) break
-        next.set(`${sum.quantity} ${sum.cost.toFixed(AVERAGE_PLACES)}`, sum)
-      }
-    }
-    sums = next
-  }
-  return [...sums.values()].flatMap(({ quantity, cost }) =>
-    Number(quantity) === filled ? [cost] : [],
-  )
-}
-
-/**
- * C2: the average that is told last of an order that goes on, or that was corrected, is the
- * broker's.
- */
-function lastAverages(
-  { ref, store, warnings }: RestingStake,
-  books: ReadonlyMap<string, TradeInBooks>,
-): string[] {
-  const last = new Map<string, Entry>()
-  for (const entry of store.log(ref.userId))
-    if (fieldsOf(entry)['averageFillPrice'] !== undefined)
-      last.set(String(fieldsOf(entry)['tradeId']), entry)
-  return [...last].flatMap(([tradeId, entry]) => {
-    const trade = books.get(tradeId)
-    // What was taken from a total is priced as its average allows.
-    const isAdopted = warnings.some(
-      (line) => line.includes('total_adopted') && line.includes(`"orderId":"${tradeId}"`),
-    )
-    if (trade === undefined || store.losses > 0 || isAdopted) return []
-    const executed = Number(trade.executed)
-    const { averageFillPrice, filledQuantity } = fieldsOf(entry)
-    const average = executed === 0 ? 0 : Number(trade.cost) / executed
-    return Number(filledQuantity) !== executed ||
-      Math.abs(average - Number(averageFillPrice)) < AVERAGE_NEARNESS
-      ? []
-      : [`C2 ${tradeId} is told at ${String(averageFillPrice)}, and executed at ${average}`]
-  })
-}
-
 /** C4: positions, cash and external orders equal the broker's. */
 async function unequal({ ref, broker, store }: Stake): Promise<string[]> {
   const { account, positions, orders } = await store.loadConnection(ref.userId, ref.connectionId)
-  // The books themselves: a call of the port would meet the faults that are armed.
+  // Reads the books directly, because a call of the port would run into the armed faults.
   const { cash, positions: held } = broker.ledger.books
   const stored = new Map([...positions].map(([symbol, { quantity }]) => [symbol, Number(quantity)]))
   const symbols = new Set([...stored.keys(), ...held.keys()])

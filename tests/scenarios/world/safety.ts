@@ -1,7 +1,8 @@
 import type { ConnectionRef } from '#store'
 import type { FakeStore } from '../../support/fake-store.ts'
 import { type Accounts, SECRET } from './accounts.ts'
-import { findUnsafe, markOf } from './invariants.ts'
+import { findUnsafe } from './invariants.ts'
+import { markOf } from './stake.ts'
 import { overLimits } from './limits.ts'
 
 /**
