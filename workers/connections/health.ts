@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { LoggedEvent } from '#contract'
 import { type Clock, isoTime } from '#runtime'
 import type { ConnectionRef, Health, Store } from '#store'
-import { CONFLICTS_MAX, ContentionError } from '../state/index.ts'
+import { CONFLICT, retryOnConflict } from '../state/index.ts'
 import { type Finding, type Login, logIn, type LoginDeps, type Problem } from './login.ts'
 
 /**
@@ -57,7 +57,7 @@ async function tell(
 ): Promise<Checked | null> {
   const at = isoTime(deps.clock.now())
   let refused: Health | null = null
-  for (let conflicts = 0; conflicts < CONFLICTS_MAX; conflicts += 1) {
+  return retryOnConflict<Checked | null>(ref.userId, async () => {
     const { version, health } = await deps.store.loadHealth(ref.userId, ref.connectionId)
     const before = health ?? UP
     // If the refused commit is in the store, it was applied and only its reply was lost. The check
@@ -78,13 +78,12 @@ async function tell(
     } as const
     if ((await deps.store.commit(ref.userId, commit)).kind !== 'committed') {
       refused = next
-      continue
+      return CONFLICT
     }
     if (next.state !== before.state)
       deps.log.warn({ ...ref, state: next.state, reason: next.reason }, 'connection.health')
     return checked
-  }
-  throw new ContentionError(ref.userId)
+  })
 }
 
 /** The health before the first report to the user. */

@@ -12,7 +12,7 @@ import {
   type Write,
 } from '#store'
 import type { JobQueue, JobResult } from '../queue/index.ts'
-import { CONFLICTS_MAX, ContentionError, loadAccount } from '../state/index.ts'
+import { CONFLICT, loadAccount, retryOnConflict } from '../state/index.ts'
 
 /**
  * Removes a broker connection (MUL-07).
@@ -128,7 +128,7 @@ async function forget(
   { userId, connectionId }: ConnectionRef,
   isStill: (account: Account | null) => boolean = () => true,
 ): Promise<void> {
-  for (let conflicts = 0; conflicts < CONFLICTS_MAX;) {
+  const archiveSome = async (): Promise<'more' | 'done' | typeof CONFLICT> => {
     const { version, account, positions, orders, health } = await store.loadConnection(
       userId,
       connectionId,
@@ -136,7 +136,7 @@ async function forget(
     // Without held state, an earlier run has sent the events. Orders requested since then were
     // denied, and do not count as held state.
     const isHeld = account !== null || health !== null || positions.size > 0 || orders.some(isKept)
-    if (!isHeld || !isStill(account)) return
+    if (!isHeld || !isStill(account)) return 'done'
     const isLast = orders.length <= ORDERS_PER_COMMIT
     const writes: Write[] = isLast
       ? [{ kind: 'forget', connectionId }]
@@ -148,10 +148,10 @@ async function forget(
       writes,
       events,
     })
-    if (done.kind !== 'committed') conflicts += 1
-    else if (isLast) return
+    if (done.kind !== 'committed') return CONFLICT
+    return isLast ? 'done' : 'more'
   }
-  throw new ContentionError(userId)
+  while ((await retryOnConflict(userId, archiveSome)) === 'more');
 }
 
 const farewell = (brokerConnectionId: string, timestamp: string): LoggedEvent[] => [

@@ -13,7 +13,7 @@ import { isoTime } from '#runtime'
 import { type CancelMark, type LoadedSlice, markWrites } from '#store'
 import type { Broker } from '../broker/index.ts'
 import { again, DONE, isLeftover, type JobResult, type Run } from '../queue/index.ts'
-import { applyUpdate, applyUpdates, CONFLICTS_MAX, ContentionError } from '../state/index.ts'
+import { applyUpdate, applyUpdates, CONFLICT, retryOnConflict } from '../state/index.ts'
 import { factsOf, loadTrade, type OrderDeps } from './deps.ts'
 import { readChain } from './read-chain.ts'
 import { waitForRecovery } from './recovering.ts'
@@ -179,7 +179,7 @@ async function note(deps: OrderDeps, command: CancelCommand): Promise<Order | nu
   const { userId, connectionId, tradeId, commandId, by, reason } = command
   const at = isoTime(clock.now())
   const request: CancelRequest = { commandId, by, reason, requestedAt: at }
-  for (let conflicts = 0; conflicts < CONFLICTS_MAX; conflicts += 1) {
+  return retryOnConflict(userId, async () => {
     const trade = { userId, connectionId, tradeId, symbol: '' }
     const loaded = await loadTrade(deps, trade)
     const { order } = loaded.slice
@@ -187,12 +187,11 @@ async function note(deps: OrderDeps, command: CancelCommand): Promise<Order | nu
       const applied = await applyUpdates(writer, factsOf(order), (now) =>
         requestUpdates(now, request, at),
       )
-      if (applied.isArchived) continue
-      return applied.slice.order
+      return applied.isArchived ? CONFLICT : applied.slice.order
     }
     if (loaded.cancelMark !== null) return null
     const past = await findPast(deps, command, loaded.version)
-    if (past === 'moved') continue
+    if (past === 'moved') return CONFLICT
     if (past !== 'none') {
       await noteRefusal(
         deps,
@@ -204,16 +203,15 @@ async function note(deps: OrderDeps, command: CancelCommand): Promise<Order | nu
     }
     const mark: CancelMark = { schema: 1, ...request }
     const waiting = await writer.store.loadWaitingMarks(userId)
-    if (waiting.version !== loaded.version) continue
+    if (waiting.version !== loaded.version) return CONFLICT
     const done = await writer.store.commit(userId, {
       expectVersion: loaded.version,
       fence: { kind: 'version' },
       events: [],
       writes: markWrites(tradeId, mark, waiting.marks, clock.now()),
     })
-    if (done.kind === 'committed') return null
-  }
-  throw new ContentionError(userId)
+    return done.kind === 'committed' ? null : CONFLICT
+  })
 }
 
 /**

@@ -1,7 +1,7 @@
 import type { CommandName } from '#contract'
 import { type CommandResult, type EndedCommand, type Order, withEnded } from '#domain'
 import { isoTime } from '#runtime'
-import { applyUpdate, CONFLICTS_MAX, ContentionError, readOrder } from '../state/index.ts'
+import { applyUpdate, CONFLICT, readOrder, retryOnConflict } from '../state/index.ts'
 import { factsOf, loadTrade, type OrderDeps } from './deps.ts'
 
 /** A command of one trade, as its job names it. */
@@ -38,21 +38,20 @@ export async function noteRefusal(
     message,
     at,
   } as const
-  for (let conflicts = 0; conflicts < CONFLICTS_MAX; conflicts += 1) {
+  await retryOnConflict(command.userId, async () => {
     const { version, slice } = await loadTrade(deps, { ...command, symbol: '' })
     if (slice.order !== null) {
       const { isArchived } = await applyUpdate(deps.writer, factsOf(slice.order), {
         type: 'command_ended',
         command: ended,
       })
-      if (isArchived) continue
-      return
+      return isArchived ? CONFLICT : null
     }
     const past = await findPast(deps, command, version)
-    if (past === 'none' || past === 'tombstone') return
-    if (past !== 'moved' && (await noteInArchive(deps, past, version, ended))) return
-  }
-  throw new ContentionError(command.userId)
+    if (past === 'none' || past === 'tombstone') return null
+    if (past === 'moved') return CONFLICT
+    return (await noteInArchive(deps, past, version, ended)) ? null : CONFLICT
+  })
 }
 
 /**

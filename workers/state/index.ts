@@ -1,14 +1,13 @@
 export { StateCache } from './cache.ts'
 export { refsOf } from './order-key.ts'
 export { project } from './project.ts'
+export { CONFLICT, ContentionError, retryOnConflict } from './retry.ts'
 export {
   type Applied,
   applyUpdate,
   applyUpdates,
   claimOrder,
   type ClaimResult,
-  CONFLICTS_MAX,
-  ContentionError,
   type Decision,
   FencedError,
   loadAccount,

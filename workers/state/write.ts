@@ -27,6 +27,7 @@ import type {
 import type { Place, StateCache } from './cache.ts'
 import { refsOf } from './order-key.ts'
 import { project } from './project.ts'
+import { CONFLICT, CONFLICTS_MAX, retryOnConflict } from './retry.ts'
 
 /**
  * The one way in which an update becomes state and events: load, reduce, project, commit; after a
@@ -55,22 +56,6 @@ export class FencedError extends FillcastError<'FENCED'> {
     super('FENCED', `${what} belongs to another worker now`)
   }
 }
-
-/** Other commits came first this often in a row: a defect or an overload, never normal. */
-export class ContentionError extends FillcastError<'CONTENTION'> {
-  constructor(userId: string) {
-    super(
-      'CONTENTION',
-      `the state of ${userId} changed ${CONFLICTS_MAX} times while it was being written`,
-    )
-  }
-}
-
-/**
- * Commits that may conflict in a row before the writer gives up. Another commit takes Redis about
- * 0.2 ms.
- */
-export const CONFLICTS_MAX = 100
 
 /**
  * Applies one update. Two cases end without a commit:
@@ -105,7 +90,7 @@ export async function applyUpdates(
 ): Promise<Applied> {
   const { orderKey, symbol, fence } = target
   const place = placeOf(orderKey, symbol)
-  return retryOnConflict(writer.store, orderKey.userId, async (isFirst) => {
+  return writeRetrying(writer.store, orderKey.userId, async (isFirst) => {
     const cache = isFirst ? writer.cache.slice(place) : null
     let loaded = cache ?? (isFirst ? known : null) ?? (await readOrder(writer, place))
     let step = stepOf(writer, target, loaded, decide(loaded))
@@ -151,28 +136,22 @@ export async function loadAccount(
   return slice.account
 }
 
-const CONFLICT = Symbol('conflict')
-
 /**
  * Retries until a commit finds no conflict. After its first conflict, an attempt waits in a queue
  * of its user, which runs one attempt at a time within this process, so that many attempts do not
  * conflict with each other. The queue is at most as long as the number of jobs that the process
  * runs at once.
  */
-async function retryOnConflict<T>(
+async function writeRetrying<T>(
   store: Store,
   userId: string,
   attempt: (isFirst: boolean) => Promise<T | typeof CONFLICT>,
 ): Promise<T> {
   const first = await attempt(true)
   if (first !== CONFLICT) return first
-  return inLine(store, userId, async () => {
-    for (let conflicts = 1; conflicts < CONFLICTS_MAX; conflicts += 1) {
-      const done = await attempt(false)
-      if (done !== CONFLICT) return done
-    }
-    throw new ContentionError(userId)
-  })
+  return inLine(store, userId, () =>
+    retryOnConflict(userId, () => attempt(false), CONFLICTS_MAX - 1),
+  )
 }
 
 /** Of each store: the last attempt in the queue of each user. */
@@ -220,7 +199,7 @@ export async function claimOrder(
   known: LoadedSlice,
 ): Promise<ClaimResult> {
   const place = placeOf(orderKey, symbol)
-  return retryOnConflict<ClaimResult>(writer.store, orderKey.userId, async (isFirst) => {
+  return writeRetrying<ClaimResult>(writer.store, orderKey.userId, async (isFirst) => {
     const loaded = isFirst ? known : await readOrder(writer, place, { archived: false })
     const decided = await decide(loaded)
     if (decided === null) return { kind: 'left', loaded }

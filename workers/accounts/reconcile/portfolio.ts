@@ -10,7 +10,7 @@ import {
 } from '#domain'
 import { isoTime } from '#runtime'
 import { type Commit, droppedMarks, type LoadedConnection, type Write } from '#store'
-import { CONFLICTS_MAX, ContentionError, FencedError, project } from '../../state/index.ts'
+import { CONFLICT, FencedError, project, retryOnConflict } from '../../state/index.ts'
 import { type AccountContext, followUp, showStop } from '../context.ts'
 
 // Compares cash and positions with the broker's, and archives ended orders. A snapshot is merged
@@ -138,13 +138,13 @@ export async function commitWith(
   decide: (known: LoadedConnection) => Decided | Promise<Decided>,
 ): Promise<void> {
   const { userId, connectionId } = context.ref
-  for (let conflicts = 0; conflicts < CONFLICTS_MAX; conflicts += 1) {
+  await retryOnConflict(userId, async () => {
     const known = await context.writer.store.loadConnection(userId, connectionId)
     const decided = await decide(known)
-    if (decided === null || (await commitAt(context, { expectVersion: known.version, ...decided })))
-      return
-  }
-  throw new ContentionError(userId)
+    if (decided === null) return null
+    const isCommitted = await commitAt(context, { expectVersion: known.version, ...decided })
+    return isCommitted ? null : CONFLICT
+  })
 }
 
 type Decided = Pick<Commit, 'writes' | 'events'> | null
