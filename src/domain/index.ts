@@ -20,6 +20,7 @@ export * from './position.ts'
 export * from './reconcile.ts'
 export * from './replacement.ts'
 export { predecessorOf } from './requests.ts'
+export * from './risk-limits.ts'
 export * from './risk.ts'
 export { adoptOrder, reduce } from './reduce.ts'
 export {

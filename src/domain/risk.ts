@@ -1,4 +1,3 @@
-import type { Account } from './account.ts'
 import { canonicalSymbol } from './asset.ts'
 import {
   type Entering,
@@ -12,9 +11,7 @@ import {
   abs,
   add,
   cmp,
-  dec,
   type Decimal,
-  DECIMAL_PLACES_MAX,
   isNegative,
   isZero,
   max,
@@ -25,8 +22,9 @@ import {
   ZERO,
 } from './decimal.ts'
 import type { OrderIntent, Side } from './intent.ts'
-import type { Order } from './order.ts'
+import { collaredPriceOf, marketOf, paysAtMost, priceOf, worthOf } from './order-value.ts'
 import type { Position } from './position.ts'
+import type { Denial, RiskFacts, RiskLimits } from './risk-limits.ts'
 import { tradingDayOf } from './trading-day.ts'
 import { isTerminal } from './transitions.ts'
 
@@ -34,99 +32,6 @@ import { isTerminal } from './transitions.ts'
 // pure: they compute a denial, or `null`, from the given facts. An order that only reduces a
 // position is never refused by a limit on exposure, so that a user who may not add to a position
 // can still close it.
-
-/**
- * Limits of a user or of one connection; `null`: no such limit. A user's limits count and sum over
- * all connections.
- */
-export type RiskLimits = Readonly<{
-  schema: 1
-  /** Largest value of one order, in the account's currency. */
-  orderNotionalMax: Decimal | null
-  /**
-   * Largest value of the position after the order has executed, in the account's currency. Open
-   * orders, and orders in submission, on the same side are added.
-   */
-  positionNotionalMax: Decimal | null
-  /** Largest number of orders that are open or in submission, the new order included. */
-  openOrdersMax: number | null
-  /**
-   * Orders that may be sent in any 60 s, and in a trading day (exchange time). Orders that only
-   * reduce a position do not count.
-   */
-  ordersPerMinuteMax?: number | null
-  ordersPerDayMax?: number | null
-  /**
-   * Realized loss of the trading day (exchange time), in the account's currency, from which on no
-   * position may be opened or enlarged.
-   */
-  dailyLossMax: Decimal | null
-  /** The only symbols that may be traded; `null`: all. */
-  symbolsAllowed: readonly string[] | null
-  symbolsDenied: readonly string[]
-  /**
-   * How far a limit price may lie on the wrong side of the market, in percent. `collarDenial` lists
-   * the orders that the collar covers.
-   */
-  priceCollarPercent: Decimal | null
-  /**
-   * `regular`: stock orders are sent only while the regular session is open, and no order for
-   * extended hours.
-   */
-  sessions: 'any' | 'regular'
-  /** Grows with every change of the record. */
-  revision: string
-}>
-
-export type RiskCode =
-  | 'CROSSES_ZERO'
-  | 'SYMBOL_NOT_ALLOWED'
-  | 'ORDER_TOO_LARGE'
-  | 'POSITION_TOO_LARGE'
-  | 'TOO_MANY_OPEN_ORDERS'
-  | 'TOO_MANY_ORDERS'
-  | 'DAILY_LOSS_REACHED'
-  | 'PRICE_OUTSIDE_COLLAR'
-  | 'MARKET_CLOSED'
-  /** A limit is set, and the price that it needs is unknown. */
-  | 'PRICE_UNKNOWN'
-
-/** Why an order must not be sent. `message` says how to fix it. */
-export type Denial<Code extends string = RiskCode> = Readonly<{ code: Code; message: string }>
-
-/** Prices of the symbol, fresh enough for a decision; `null`: no such price. */
-export type RiskQuote = Readonly<{ bid: Decimal | null; ask: Decimal | null; last: Decimal | null }>
-
-/**
- * Prices of market data as decimals. Market data has JSON numbers, zero or absent if there is no
- * such price.
- */
-export function riskQuoteOf(
-  told: Readonly<Record<keyof RiskQuote, number | null | undefined>>,
-): RiskQuote {
-  const price = (value: number | null | undefined): Decimal | null => {
-    const exact = value == null || value <= 0 ? ZERO : dec(value.toFixed(DECIMAL_PLACES_MAX))
-    return isZero(exact) ? null : exact
-  }
-  return { bid: price(told.bid), ask: price(told.ask), last: price(told.last) }
-}
-
-export type RiskFacts = Readonly<{
-  limits: Readonly<{ user: RiskLimits | null; connection: RiskLimits | null }>
-  /** The position in the order's symbol, on its connection. */
-  position: Position | null
-  /**
-   * All of the user's orders that are open or in submission. Needed if `needsState` returns true.
-   */
-  orders: readonly Order[]
-  positions: readonly Position[]
-  accounts: readonly Account[]
-  /** `null`: there is no quote, or it is too old. */
-  quote: RiskQuote | null
-  /** The regular session is open. `null`: unknown, and then the broker decides. */
-  isOpen: boolean | null
-  nowMs: number
-}>
 
 /**
  * Reports if the checks of an order need all of the user's orders, positions and accounts. Some
@@ -370,13 +275,6 @@ function sessionDenial(intent: OrderIntent, facts: RiskFacts, { limits }: By): D
 }
 
 /**
- * The price that a collar checks: the limit price, or the take-profit price of an oco, which works
- * at once. Other orders have no such price.
- */
-const collaredPriceOf = ({ limitPrice, orderClass, takeProfit }: OrderIntent): Decimal | null =>
-  limitPrice ?? (orderClass === 'oco' ? (takeProfit?.limitPrice ?? null) : null)
-
-/**
  * Refuses a buy limit far above the market, or a sell limit far below the market: such a price is a
  * typing error. On the other side of the market a limit order only rests. The collar covers all
  * orders with a limit price, orders that reduce a position included. Without a market price these
@@ -402,52 +300,3 @@ const unpriced = ({ symbol }: OrderIntent, what: string): Denial => ({
   code: 'PRICE_UNKNOWN',
   message: `${what} is limited here, and no price of ${symbol} could be read. Try again in a moment`,
 })
-
-/** The price at which the order would execute now. */
-const marketOf = ({ side }: OrderIntent, quote: RiskQuote | null): Decimal | null =>
-  (side === 'buy' ? quote?.ask : quote?.bid) ?? quote?.last ?? null
-
-/** A buy with a limit price pays at most this price, in any market. */
-const paysAtMost = (intent: OrderIntent): Decimal | null =>
-  intent.side === 'buy' ? collaredPriceOf(intent) : null
-
-/**
- * The broker lets a buy stop execute up to this factor above its stop price. The factor is smaller
- * for a stop price of 50 and more.
- */
-const STOP_ROOM = { from: dec('50'), below: dec('1.04'), above: dec('1.025') }
-
-/**
- * The highest price that one unit may cost. For a sell: the higher of its own price and the market
- * price. `null`: the market price is needed and unknown. A position's own mark is not used, because
- * its age is unknown.
- */
-function priceOf(intent: OrderIntent, { quote }: RiskFacts): Decimal | null {
-  const most = paysAtMost(intent)
-  const market = marketOf(intent, quote)
-  if (most !== null || market === null) return most
-  const own = collaredPriceOf(intent) ?? stopOf(intent, market)
-  if (own === null) return market
-  if (intent.side === 'sell') return max(own, market)
-  return max(mul(own, cmp(own, STOP_ROOM.from) < 0 ? STOP_ROOM.below : STOP_ROOM.above), market)
-}
-
-/**
- * The price at which a stop order without a limit price triggers; for a trailing stop, the trigger
- * price now. `null`: the order is no stop order.
- */
-function stopOf(
-  { side, stopPrice, trailPrice, trailPercent }: OrderIntent,
-  market: Decimal,
-): Decimal | null {
-  if (stopPrice !== null) return stopPrice
-  const trail =
-    trailPrice ?? (trailPercent === null ? null : mul(mul(market, trailPercent), '0.01' as Decimal))
-  return trail === null ? null : add(market, side === 'buy' ? trail : neg(trail))
-}
-
-function worthOf(intent: OrderIntent, facts: RiskFacts): Decimal | null {
-  if (intent.notional !== null) return intent.notional
-  const price = priceOf(intent, facts)
-  return price === null || intent.quantity === null ? null : mul(intent.quantity, price)
-}
