@@ -1,8 +1,9 @@
 import { isQuotedInUsd } from './asset.ts'
-import { cmp, type Decimal } from './decimal.ts'
+import { cmp } from './decimal.ts'
 import { conformedTerms, newDifferences } from './differences.ts'
 import { FillEffects } from './fill-effects.ts'
-import { hasRightSize, isComplete, statusOf, totalsOf } from './order-status.ts'
+import type { OrderDraft } from './order-draft.ts'
+import { hasRightSize, isComplete } from './order-status.ts'
 import {
   type Bust,
   BUSTS_MAX,
@@ -14,25 +15,15 @@ import {
   type Placement,
   PLACEMENTS_MAX,
 } from './order.ts'
-import {
-  endingOf,
-  holding,
-  isDone,
-  moved,
-  newPlacement,
-  nextExecution,
-  viewed,
-} from './placement.ts'
-import { predecessorOf, replaceEnded, replaceTookPlace } from './requests.ts'
+import { endingOf, holding, isDone, newPlacement, nextExecution, viewed } from './placement.ts'
+import { predecessorOf, replaceTookPlace } from './requests.ts'
 import {
   blankOrder,
   exitOf,
-  finalAt,
   isAtWork,
   placeOf,
   saysWhat,
   sizeMadeElsewhere,
-  sizeThatStands,
   termsOf,
   withAgreed,
 } from './terms.ts'
@@ -46,151 +37,55 @@ import {
   withBust,
   withExecution,
 } from './totals.ts'
-import { isTerminal, type Signal } from './transitions.ts'
-import type {
-  Anomaly,
-  BrokerOrder,
-  Change,
-  OrderKey,
-  OrderUpdate,
-  Reduced,
-  Slice,
-} from './updates.ts'
+import type { BrokerOrder, OrderKey, OrderUpdate, Reduced, Slice } from './updates.ts'
 
 /**
- * One application of one update to an order and its placements. The effects of its executions on
- * position and cash are in fill-effects.ts. An instance lives for one call of `reduce`.
+ * Applies the broker's reports of one update to an order and its placements. The effects of its
+ * executions on position and cash are in fill-effects.ts. An instance lives for one call of `reduce`.
  */
 export class Booking {
   readonly #before: Order | null
-  #order: Order | null
-  readonly #changes: Change[] = []
+  readonly #draft: OrderDraft
   readonly #holdings: FillEffects
 
-  constructor(slice: Slice) {
+  constructor(slice: Slice, draft: OrderDraft) {
     this.#before = slice.order
-    this.#order = slice.order
-    this.#holdings = new FillEffects(slice, this.#changes)
+    this.#draft = draft
+    this.#holdings = new FillEffects(slice, draft.changes)
+  }
+
+  get #order(): Order | null {
+    return this.#draft.order
   }
 
   result(): Reduced {
-    return { slice: { order: this.#order, ...this.#holdings.result() }, changes: this.#changes }
-  }
-
-  claim({
-    intent,
-    clientOrderId,
-    parametersHash,
-    closes,
-    closeCommandId = null,
-    askedAt,
-    at,
-  }: Extract<OrderUpdate, { type: 'claimed' }>): void {
-    if (this.#order !== null) return
-    const { tradeId: id, ...terms } = intent
-    const entry = newPlacement({ leg: 'entry', replacement: 0, clientOrderId }, intent)
-    const { userId, connectionId } = intent
-    const blank = blankOrder({ id, origin: 'fillcast', userId, connectionId })
-    const mark = {
-      ...(closes === true ? { closes } : {}),
-      ...(closeCommandId === null ? {} : { closeCommandId }),
-      ...(askedAt === undefined ? {} : { askedAt }),
-    }
-    this.#order = {
-      ...blank,
-      ...terms,
-      ...mark,
-      parametersHash,
-      claimedAt: at,
-      attemptedAt: at,
-      placements: [entry],
-    }
-  }
-
-  /**
-   * A refusal of our own checks or of the broker. Only an order without any evidence of life at the
-   * broker can be refused.
-   */
-  refuse(update: Extract<OrderUpdate, { type: 'denied' | 'refused' }>): void {
-    const { code, message, at } = update
-    if (this.#order === null || this.#order.endedAt !== null) return
-    const brokerCode = update.type === 'refused' ? update.brokerCode : null
-    if (!this.#moveUnsent(update.type)) return
-    const status = update.type === 'denied' ? 'denied' : 'rejected'
-    this.patch(() => ({ status, rejection: { code, brokerCode, message, at }, unknownSince: null }))
-    this.#end(at)
-  }
-
-  /** The order was canceled before it was sent. */
-  withdraw(at: string): void {
-    if (this.#order?.status !== 'submitting' || !this.#moveUnsent('denied')) return
-    this.patch(() => ({ status: 'canceled' }))
-    this.#end(at)
-  }
-
-  #moveUnsent(signal: Signal): boolean {
-    const [entry] = this.#order?.placements ?? []
-    const next =
-      this.#order?.status === 'submitting' && entry !== undefined ? moved(entry, signal) : null
-    if (next === null) this.#anomaly('illegal_transition')
-    else this.#put(0, next)
-    return next !== null
-  }
-
-  keepSize(at: string): void {
-    this.#resize(sizeThatStands, at)
-    this.#restand(at)
-  }
-
-  #resize(sizeOf: (order: Order) => Decimal | null, at: string): void {
-    if (this.#order === null || this.#order.endedAt !== null) return
-    const quantity = sizeOf(this.#order)
-    if (quantity === null || quantity === this.#order.quantity) return
-    this.patch(() => ({ quantity }))
-    this.#tellReplaced('entry', at)
-  }
-
-  #tellReplaced(leg: Placement['leg'], at: string): void {
-    this.#emit((order) => {
-      const agreed = { ...order, placements: order.placements.filter((one) => one.agreed) }
-      return {
-        type: 'order.replaced',
-        order,
-        leg,
-        brokerOrderId: headOf(agreed, leg)?.brokerOrderId ?? '',
-        at,
-      }
-    })
-  }
-
-  endReplace(ended: Extract<OrderUpdate, { type: 'replace_ended' }>): void {
-    this.patch((order) => replaceEnded(order, ended))
-    this.#restand(ended.at)
+    const { order, changes } = this.#draft
+    return { slice: { order, ...this.#holdings.result() }, changes }
   }
 
   view(update: Extract<OrderUpdate, { type: 'broker_order' }>, orderKey: OrderKey): void {
     const { order: seen, execution, isAnswer = false } = update
     const differences = this.#order === null ? [] : newDifferences(this.#order, seen)
     if (!isAnswer && differences.some(({ kind }) => kind === 'unexplained'))
-      return this.#anomaly('foreign_order')
+      return this.#draft.anomaly('foreign_order')
     if (differences.length > 0) this.#conform(seen, differences)
-    if (this.#order === null && !saysWhat(seen)) return this.#anomaly('unreadable_order')
-    this.#order ??= { ...blankOrder(orderKey), ...termsOf(seen) }
+    if (this.#order === null && !saysWhat(seen)) return this.#draft.anomaly('unreadable_order')
+    this.#draft.order ??= { ...blankOrder(orderKey), ...termsOf(seen) }
     this.#see(this.#locate(seen, null), seen, execution)
-    if (this.#order.origin === 'fillcast') {
+    if (this.#draft.order.origin === 'fillcast') {
       // An exit is a placement of this order. An order placed elsewhere has a record of its own for
       // each of its exits instead.
       for (const exit of seen.legs) this.#see(this.#locate(exit, exitOf(exit)), exit, null)
     }
-    if (seen.status === 'unrecognized') this.#anomaly('unrecognized_status')
+    if (seen.status === 'unrecognized') this.#draft.anomaly('unrecognized_status')
     this.#agree(seen.updatedAt)
-    this.#restand(seen.updatedAt)
+    this.#draft.restand(seen.updatedAt)
     this.#protect(seen.updatedAt)
   }
 
   /** The order is at the broker with other terms. From now on these are the order's terms. */
   #conform(seen: BrokerOrder, differences: readonly Difference[]): void {
-    this.patch((order) => {
+    this.#draft.patch((order) => {
       const terms = conformedTerms(order, seen, differences)
       const { quantity = null } = terms
       const placements = order.placements.map((one) =>
@@ -198,19 +93,15 @@ export class Booking {
       )
       return { ...terms, placements, differences }
     })
-    this.#anomaly('differs_from_request')
+    this.#draft.anomaly('differs_from_request')
   }
 
   execute(brokerOrderId: string, execution: Execution): void {
-    const index = this.#indexOf(brokerOrderId)
-    if (index < 0) return this.#anomaly('unknown_order')
+    const index = this.#draft.indexOf(brokerOrderId)
+    if (index < 0) return this.#draft.anomaly('unknown_order')
     this.#hold(index, execution)
     this.#bookHeld(index)
     this.#conclude(index, execution.at)
-  }
-
-  patch(change: (order: Order) => Partial<Order>): void {
-    if (this.#order !== null) this.#order = { ...this.#order, ...change(this.#order) }
   }
 
   /**
@@ -227,11 +118,11 @@ export class Booking {
     const known = placements.findIndex(isThis)
     if (known >= 0) return known
     if (placements.length >= PLACEMENTS_MAX) {
-      this.#anomaly('too_many_placements')
+      this.#draft.anomaly('too_many_placements')
       return -1
     }
     const at = { ...placeOf(order, seen, exit), clientOrderId: seen.clientOrderId }
-    this.patch(() => ({ placements: [...placements, newPlacement(at, seen)] }))
+    this.#draft.patch(() => ({ placements: [...placements, newPlacement(at, seen)] }))
     return placements.length
   }
 
@@ -240,12 +131,12 @@ export class Booking {
     if (before === undefined) return
     const isFirst = before.status === 'submitting' || before.status === 'denied'
     const after = viewed(before, seen)
-    this.#put(index, after)
+    this.#draft.put(index, after)
     // The quantity of an order sized in money comes from the broker.
     if (before.leg === 'entry')
-      this.patch(({ quantity }) => (quantity === null ? { quantity: after.quantity } : {}))
-    this.#move(index, 'acknowledged')
-    if (before.status === 'denied') this.#anomaly('appeared_after_close')
+      this.#draft.patch(({ quantity }) => (quantity === null ? { quantity: after.quantity } : {}))
+    this.#draft.move(index, 'acknowledged')
+    if (before.status === 'denied') this.#draft.anomaly('appeared_after_close')
     if (isFirst && this.#order?.submittedAt === null) this.#submitted(seen.submittedAt)
     this.#agree(seen.updatedAt)
     if (execution !== null) this.#hold(index, execution)
@@ -255,19 +146,19 @@ export class Booking {
 
   /** The first snapshot of any placement proves that the order was accepted. */
   #submitted(at: string): void {
-    this.patch(() => ({ submittedAt: at, unknownSince: null }))
+    this.#draft.patch(() => ({ submittedAt: at, unknownSince: null }))
     if (this.#order?.endedAt !== null) return
-    this.patch(() => ({ status: 'submitted' }))
-    this.#emit((order) => ({ type: 'order.submitted', order }))
+    this.#draft.patch(() => ({ status: 'submitted' }))
+    this.#draft.emit((order) => ({ type: 'order.submitted', order }))
   }
 
   #hold(index: number, execution: Execution): void {
     const placement = this.#order?.placements[index]
     if (placement === undefined || isInTotal(placement, execution)) return
     const next = holding(placement, execution)
-    if (next === null) this.#anomaly('held_overflow')
-    else this.#put(index, next)
-    this.#resize(sizeMadeElsewhere, execution.at)
+    if (next === null) this.#draft.anomaly('held_overflow')
+    else this.#draft.put(index, next)
+    this.#draft.resize(sizeMadeElsewhere, execution.at)
   }
 
   #bookHeld(index: number): void {
@@ -275,7 +166,7 @@ export class Booking {
       const placement = this.#order?.placements[index]
       const next = placement === undefined ? null : nextExecution(placement)
       if (next === null) return
-      this.#put(index, next.placement)
+      this.#draft.put(index, next.placement)
       this.#book(index, next.execution)
     }
   }
@@ -283,13 +174,14 @@ export class Booking {
   #book(index: number, execution: Execution): void {
     const placement = this.#order?.placements[index]
     if (this.#order === null || placement === undefined) return
-    this.#move(index, isDone(placement) ? 'fillLast' : 'fill')
+    this.#draft.move(index, isDone(placement) ? 'fillLast' : 'fill')
     const { at } = execution
-    this.patch(({ lastExecutionAt }) => ({
+    this.#draft.patch(({ lastExecutionAt }) => ({
       lastExecutionAt: lastExecutionAt !== null && lastExecutionAt > at ? lastExecutionAt : at,
     }))
     if (counts(this.#order, placement.leg)) this.#tellExecuted(execution)
-    else this.#emit((order) => ({ type: 'leg.executed', order, leg: placement.leg, execution }))
+    else
+      this.#draft.emit((order) => ({ type: 'leg.executed', order, leg: placement.leg, execution }))
     // The cost of a pair in another coin is no figure in USD, so it is not booked: the account's
     // figures are read instead (reconcile.ts).
     if (isQuotedInUsd(this.#order.symbol)) this.#holdings.execute(this.#order, placement, execution)
@@ -300,13 +192,13 @@ export class Booking {
     const { quantity, price, at } = execution
     const wasEnded = this.#order.endedAt !== null
     const completed = !wasEnded && isComplete(this.#order)
-    if (completed) this.patch(() => ({ status: 'filled', endedAt: at }))
+    if (completed) this.#draft.patch(() => ({ status: 'filled', endedAt: at }))
     if (
       this.#order.quantity !== null &&
       cmp(this.#order.cumulativeQuantity, this.#order.quantity) > 0
     )
-      this.#anomaly('overfilled')
-    this.#emit((order) =>
+      this.#draft.anomaly('overfilled')
+    this.#draft.emit((order) =>
       wasEnded
         ? {
             type: 'order.corrected',
@@ -323,9 +215,9 @@ export class Booking {
    * ignored until it is reported again.
    */
   bust(brokerOrderId: string, bust: Bust): void {
-    const index = this.#indexOf(brokerOrderId)
+    const index = this.#draft.indexOf(brokerOrderId)
     const placement = this.#order?.placements[index]
-    if (this.#order === null || placement === undefined) return this.#anomaly('unknown_order')
+    if (this.#order === null || placement === undefined) return this.#draft.anomaly('unknown_order')
     if (!this.#order.busts.includes(bust.id) && takesBooked(placement, bust))
       this.#amend(index, bust)
   }
@@ -335,26 +227,26 @@ export class Booking {
    * difference, so that the booked quantity and cost equal the total from now on.
    */
   adoptTotal(brokerOrderId: string, at: string): void {
-    const index = this.#indexOf(brokerOrderId)
+    const index = this.#draft.indexOf(brokerOrderId)
     const placement = this.#order?.placements[index]
     const total = placement?.total ?? null
     if (placement === undefined || total?.at !== at || isUnpriced(total)) return // a newer total must be confirmed first
     const now = (): Placement => this.#order?.placements[index] ?? placement
     const missing = missingExecution(now(), total)
     if (missing !== null) {
-      this.#put(index, withExecution(now(), missing))
+      this.#draft.put(index, withExecution(now(), missing))
       this.#book(index, missing)
     }
     const amendment = amendmentTo(now(), total)
     if (amendment !== null && this.#order?.busts.includes(amendment.id) === false)
       this.#amend(index, amendment)
-    this.#put(index, closedAt(now(), total))
+    this.#draft.put(index, closedAt(now(), total))
     this.#conclude(index, at)
   }
 
   #conclude(index: number, at: string): void {
     this.#settle(index)
-    this.#restand(at)
+    this.#draft.restand(at)
     this.#protect(at)
   }
 
@@ -366,14 +258,14 @@ export class Booking {
       placement.leg === 'entry' &&
       placement !== headOf(this.#order, 'entry') &&
       hasRightSize(this.#order)
-    this.#put(index, withBust(placement, bust))
-    this.patch(({ busts }) => ({ busts: [...busts, bust.id].slice(-BUSTS_MAX) }))
+    this.#draft.put(index, withBust(placement, bust))
+    this.#draft.patch(({ busts }) => ({ busts: [...busts, bust.id].slice(-BUSTS_MAX) }))
     const told =
       corrected === null
         ? 'taken back by the venue'
         : `restated as ${corrected.quantity} at ${corrected.price}`
     if (counts(this.#order, placement.leg))
-      this.#emit((order) => ({
+      this.#draft.emit((order) => ({
         type: 'order.corrected',
         order,
         what: `${quantity} at ${price} ${told}`,
@@ -381,7 +273,7 @@ export class Booking {
       }))
     // The bust was of an earlier order of the chain, and the head does not execute that quantity
     // again: the order's total quantity becomes smaller.
-    if (isOfEarlier) this.keepSize(at)
+    if (isOfEarlier) this.#draft.keepSize(at)
     const order = this.#order
     if (!isQuotedInUsd(order.symbol)) return
     const key = `bust ${bust.id}`
@@ -397,7 +289,7 @@ export class Booking {
   #settle(index: number): void {
     const placement = this.#order?.placements[index]
     const ending = placement === undefined ? null : endingOf(placement)
-    if (ending !== null) this.#move(index, ending === 'filled' ? 'fillLast' : ending)
+    if (ending !== null) this.#draft.move(index, ending === 'filled' ? 'fillLast' : ending)
   }
 
   /**
@@ -410,26 +302,14 @@ export class Booking {
     placements.forEach((one, index) => {
       if (this.#order === null || one.agreed) return
       if (predecessorOf(this.#order, one)?.status !== 'replaced' && !isAtWork(one)) return
-      this.#put(index, { ...one, agreed: true })
-      this.patch((order) => ({ ...withAgreed(order, one), ...replaceTookPlace(order, one, at) }))
-      if (this.#order?.endedAt === null) this.#tellReplaced(one.leg, at)
+      this.#draft.put(index, { ...one, agreed: true })
+      this.#draft.patch((order) => ({
+        ...withAgreed(order, one),
+        ...replaceTookPlace(order, one, at),
+      }))
+      if (this.#order?.endedAt === null) this.#draft.tellReplaced(one.leg, at)
     })
-    this.#resize(sizeMadeElsewhere, at)
-  }
-
-  /** The order's status follows from its placements. The order ends once. */
-  #restand(at: string): void {
-    const order = this.#order
-    const standing = order === null ? null : statusOf(order)
-    if (order === null || standing === null) return
-    if (order.endedAt !== null && !isTerminal(standing)) return
-    this.patch(() => ({ status: standing }))
-    if (order.endedAt === null && isTerminal(standing)) this.#end(finalAt(order) ?? at)
-  }
-
-  #end(at: string): void {
-    this.patch(() => ({ endedAt: at }))
-    this.#emit((order) => ({ type: 'order.ended', order, at }))
+    this.#draft.resize(sizeMadeElsewhere, at)
   }
 
   #protect(at: string): void {
@@ -441,32 +321,5 @@ export class Booking {
    */
   protectOpen(at: string): void {
     if (this.#order !== null) this.#holdings.protectOpen(this.#order, at)
-  }
-
-  #indexOf(brokerOrderId: string): number {
-    return this.#order?.placements.findIndex((one) => one.brokerOrderId === brokerOrderId) ?? -1
-  }
-
-  #move(index: number, signal: Signal): void {
-    const placement = this.#order?.placements[index]
-    const next = placement === undefined ? null : moved(placement, signal)
-    if (next === null) this.#anomaly('illegal_transition')
-    else this.#put(index, next)
-  }
-
-  #put(index: number, placement: Placement): void {
-    this.patch((order) => {
-      if (order.placements[index] === placement) return {}
-      const placements = order.placements.map((one, at) => (at === index ? placement : one))
-      return { placements, ...totalsOf({ ...order, placements }) }
-    })
-  }
-
-  #emit(change: (order: Order) => Change): void {
-    if (this.#order !== null) this.#changes.push(change(this.#order))
-  }
-
-  #anomaly(what: Anomaly): void {
-    this.#changes.push({ type: 'anomaly', orderId: this.#order?.id ?? 'none', what })
   }
 }

@@ -1,6 +1,7 @@
 import { Booking } from './booking.ts'
 import { withEnded } from './commands.ts'
 import { isZero, ZERO } from './decimal.ts'
+import { OrderDraft } from './order-draft.ts'
 import { inferredExecution } from './order-status.ts'
 import type { Order } from './order.ts'
 import {
@@ -19,48 +20,49 @@ import type { BrokerOrder, OrderKey, OrderUpdate, Reduced, Slice } from './updat
  * comes before the first execution.
  */
 export function reduce(slice: Slice, update: OrderUpdate, orderKey: OrderKey): Reduced {
-  const book = new Booking(slice)
+  const draft = new OrderDraft(slice.order)
+  const book = new Booking(slice, draft)
   switch (update.type) {
     case 'claimed':
-      book.claim(update)
+      draft.claim(update)
       break
     case 'attempted':
-      book.patch((order) => attempted(order, update))
+      draft.patch((order) => attempted(order, update))
       break
     case 'denied':
     case 'refused':
-      book.refuse(update)
+      draft.refuse(update)
       break
     case 'withdrawn':
-      book.withdraw(update.at)
+      draft.withdraw(update.at)
       break
     case 'not_sent':
     case 'outcome_unknown':
     case 'refusal_doubted':
-      book.patch((order) => attemptEnded(order, update))
+      draft.patch((order) => attemptEnded(order, update))
       break
     case 'set_aside':
       return setAside(slice, update.at)
     case 'cancel_requested':
-      book.patch((order) => cancelRequested(order, update.request))
+      draft.patch((order) => cancelRequested(order, update.request))
       break
     case 'command_ended':
-      book.patch((order) => withEnded(order, update.command) ?? {})
+      draft.patch((order) => withEnded(order, update.command) ?? {})
       break
     case 'replace_requested':
-      book.patch((order) => replaceRequested(order, update.request))
+      draft.patch((order) => replaceRequested(order, update.request))
       break
     case 'replace_sent':
-      book.patch((order) => replaceSent(order, update.commandId, update.at))
+      draft.patch((order) => replaceSent(order, update.commandId, update.at))
       break
     case 'replace_not_sent':
-      book.patch((order) => replaceSent(order, update.commandId, null))
+      draft.patch((order) => replaceSent(order, update.commandId, null))
       break
     case 'replace_ended':
-      book.endReplace(update)
+      draft.endReplace(update)
       break
     case 'size_stands':
-      book.keepSize(update.at)
+      draft.keepSize(update.at)
       break
     case 'stop_stands':
       book.protectOpen(update.at)
