@@ -4,12 +4,13 @@ import type { Account } from './account.ts'
 import { admit, admitReplacement } from './admission.ts'
 import { agedAt } from './aged-orders.ts'
 import type { Asset } from './assets.ts'
-import { affordable, decimal, type Decimal, decimalPlaces, isWhole, zero } from './decimals.ts'
+import { type Decimal, zero } from './decimals.ts'
 import { type Decisions, plainDecisions } from './decisions.ts'
+import { fairPrice, firstPart, limitAllows, marketablePrice, wholeQty } from './fill-terms.ts'
 import { awaitsEntry, awaitsStop, followGroup, legTickets, siblingsOf } from './groups.ts'
 import { auctionBetween, checkWindow, endsAfter, worksIn } from './hours.ts'
 import type { OrderBook, OrderUpdate } from './order-book.ts'
-import { type Admission, isOpen, leavesQty, type Order, type OrderRequest } from './order.ts'
+import { type Admission, isOpen, type Order, type OrderRequest } from './order.ts'
 import type { Prices } from './prices.ts'
 import { unprocessable } from './refusal.ts'
 import type { Phase, Session } from './session.ts'
@@ -17,7 +18,8 @@ import { placeStop, reachedStop } from './stops.ts'
 
 /**
  * Decides when an order changes. States of an order:
- * - *pending*: acknowledged to the client; becomes working or queued in the next turn;
+ * - *pending*: acknowledged to the client; becomes working or queued in the next turn (a
+ *   replacement: once it is decided);
  * - *queued*: `accepted` while the market is closed; becomes working when its session opens;
  * - *working*: `new` or `partially_filled`; is tried once after the fill delay and on every tick of
  *   its symbol;
@@ -43,46 +45,13 @@ export type MatchingOptions = Readonly<{
 type Working = { readonly account: Account; readonly order: Order; timed: boolean; split: boolean }
 const EVERYTHING = Symbol('everything')
 
-/** True if the price is no worse than the limit, or if there is no limit. */
-const limitAllows = ({ side, limitPrice }: OrderRequest, price: Decimal): boolean =>
-  limitPrice === null || (side === 'buy' ? price.lte(limitPrice) : price.gte(limitPrice))
-
-/** The price at which the order would trade now, or undefined. */
-function marketablePrice({ ticket, triggered }: Order, prices: Prices): Decimal | undefined {
-  if (!triggered) return undefined
-  const { bid, ask } = prices.of(ticket.asset)
-  const price = ticket.side === 'buy' ? ask : bid
-  return limitAllows(ticket, price) ? price : undefined
-}
-
 /**
  * True while a cancel or replacement is pending: the venue does not match the order by itself.
  */
 const isAsked = ({ status }: Order): boolean =>
   status === 'pending_cancel' || status === 'pending_replace'
 
-/** The price of a fill by command: the market if the order is marketable, else its own limit. */
-const fairPrice = (order: Order, prices: Prices): Decimal =>
-  marketablePrice(order, prices) ?? order.ticket.limitPrice ?? prices.of(order.ticket.asset).last
-
-/** The open quantity; the size of a notional order follows from the price. */
-const wholeQty = (order: Order, price: Decimal): Decimal =>
-  order.qty === null ? affordable(order.ticket.notional ?? zero, price) : leavesQty(order)
-
-/**
- * A random part of the open quantity, in the order's own smallest unit; undefined if the quantity
- * cannot be split.
- */
-function firstPart(order: Order, chance: Chance): Decimal | undefined {
-  if (order.qty === null) return undefined
-  const places = isWhole(order.qty) ? 0 : decimalPlaces(order.qty)
-  const unit = decimal(1).div(decimal(10).pow(places))
-  const part = leavesQty(order).times(decimal(chance.fraction())).round(places, 0)
-  const bounded = part.lt(unit) ? unit : part
-  return bounded.lt(leavesQty(order)) ? bounded : undefined
-}
-
-/** The independent matcher. */
+/** Matches orders by itself; control calls can override it. */
 export class Matcher {
   /** Enables first parts; `share` is the share of orders that get a first part. */
   readonly partialFills = { enabled: true, share: 0.1 }

@@ -183,7 +183,10 @@ export class OrderBook {
     this.close(account, successor, 'rejected')
   }
 
-  /** Refuses a cancel: the order keeps its status from before, unless it has ended meanwhile. */
+  /**
+   * Refuses a cancel: the order returns to its status from before, or to `partially_filled` after a
+   * fill. An order that has ended meanwhile stays as it is.
+   */
   refuseCancel(account: Account, order: Order, before: OrderStatus): void {
     if (order.status !== 'pending_cancel') return
     order.cancelRequestedAt = null

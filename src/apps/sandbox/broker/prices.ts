@@ -78,7 +78,7 @@ export interface Prices {
 const TICK = decimal('0.01')
 const TICKS_PER_STEP_MAX = 5
 const SPREAD_TICKS_MAX = 4
-/** The walk turns back at this distance from its base price. */
+/** The walk turns back at this distance from its center. */
 const WALL_PERCENT = 20
 const TRADE_SHARE = 0.6
 const MINUTE_MS = 60_000

@@ -107,7 +107,7 @@ export interface SandboxControl {
    * since 1970.
    */
   advanceTime(byMs: number): Promise<number>
-  /** Arms a fault: `count` matching requests or events fail, starting with the `nth`. */
+  /** Arms a fault: `count` matching requests, events or order changes fail, from the `nth` on. */
   armFault(fault: Fault): ArmedFault
   /** The armed faults that may still fire. */
   faults(): readonly ArmedFault[]
