@@ -1,5 +1,12 @@
 import type { Clock } from '#runtime'
-import type { ActivityEvent, ActivityStream, ActivityStreamListener, StreamUpdate, TradeStream, TradeStreamListener } from '../../../workers/broker/port.ts'
+import type {
+  ActivityEvent,
+  ActivityStream,
+  ActivityStreamListener,
+  StreamUpdate,
+  TradeStream,
+  TradeStreamListener,
+} from '../../../workers/broker/port.ts'
 
 /**
  * The account's trade stream: it tells what happens from now on, and nothing twice, unless a test

@@ -1,102 +1,51 @@
 import {
-  type Asset,
   type BrokerOrder,
   type BrokerStatus,
   cmp,
   dec,
   type Decimal,
   mul,
-  type OrderIntent,
-  type ReplaceTerms,
-  type RiskQuote,
   sub,
   ZERO,
 } from '#domain'
 import type { Clock } from '#runtime'
 import type { BrokerActivity } from '../../../src/domain/activities.ts'
-import type { CancelOutcome, MarketSession, OrderExecution, OrderTicket, ReplaceOutcome, ReplaceTicket, SubmitOutcome, TradeStreamListener } from '../../../workers/broker/port.ts'
+import type {
+  CancelOutcome,
+  OrderExecution,
+  OrderTicket,
+  ReplaceOutcome,
+  ReplaceTicket,
+  SubmitOutcome,
+  TradeStreamListener,
+} from '../../../workers/broker/port.ts'
 import type { Books } from './holdings.ts'
 import { isClosed, Ledger } from './ledger.ts'
 import { refusalOf, replaceRefusalOf } from './rules.ts'
+import { VenueSettings } from './settings.ts'
 import { ActivityStreams, TradeStreams } from './stream.ts'
+import { changesOf, termsOf } from './terms.ts'
 
 const EPOCH_MS = Date.UTC(2024, 2, 15, 14, 0, 0)
 
 export type VenueOptions = Readonly<{
-  /** Default: a broker time of its own that moves a millisecond with everything that happens. */
+  /** Default: a broker time of its own that moves a millisecond with each event. */
   clock?: Clock
   brokerAccountId?: string
 }>
 
 /**
- * What lies behind the model broker's port: the account's ledger, how the broker behaves
- * (settings), and what a test makes happen. Ids and times depend on nothing but the order of events
- * and the clock.
+ * The inside of the model broker: the ledger of the account, the settings, and the actions that a
+ * test takes at the broker. Ids and times depend only on the order of events and on the clock.
  */
-export class Venue {
+export class Venue extends VenueSettings {
   readonly ledger: Ledger
   readonly streams: TradeStreams
   readonly activityStreams = new ActivityStreams()
-  /** Status of an order that was just accepted. */
-  acceptedAs: Extract<BrokerStatus, 'accepted' | 'pending_new' | 'new'> = 'new'
-  /** Cancels stay `pending_cancel` until `settleCancel`. */
-  holdsCancels = false
-  /** Replacements stay pending until `settleReplace`. */
-  holdsReplaces = false
-  /** Whether the quantity of a replacement is its own, or counts what the old order has filled. */
-  replaceSizing: 'own' | 'total' = 'own'
-  /** Whether a client order id is taken for ever, or only while its order is open. */
-  idsLast: 'forever' | 'while_open' = 'forever'
-  /**
-   * How an accepted order differs from what was asked for: a conformed quantity, another way to
-   * write the symbol, ...
-   */
-  conformed: (intent: OrderIntent) => Partial<BrokerOrder> = () => ({})
-  /** Whether a synchronously refused order uses its id up. */
-  refusalsTakeIds = false
-  /** Orders are not found and not listed until this long after they were accepted. */
-  visibleAfterMs = 0
-  /** Executions are listed this long after they happened. */
-  executionLagMs = 0
-  /** Whether the list of executions tells busts too. */
-  listsBusts = false
-  /**
-   * Days whose sessions differ from the calendar: an early close, an unplanned closure (`null`).
-   */
-  readonly sessions = new Map<string, MarketSession | null>()
-  /** Latest quotes, by symbol. */
-  readonly quotes = new Map<string, RiskQuote>()
-  /** Overrides what the sessions say. */
-  isOpen: boolean | null = null
-  isRestricted = false
-  /** What the broker lists. */
-  assets: readonly Asset[] = [
-    {
-      symbol: 'AAPL',
-      assetClass: 'us_equity',
-      isTradable: true,
-      isFractionable: true,
-      isShortable: true,
-      quantityMin: null,
-      quantityIncrement: null,
-      priceIncrement: null,
-    },
-    {
-      symbol: 'BTC/USD',
-      assetClass: 'crypto',
-      isTradable: true,
-      isFractionable: true,
-      isShortable: false,
-      quantityMin: dec('0.000000001'),
-      quantityIncrement: dec('0.000000001'),
-      priceIncrement: dec('0.000000001'),
-    },
-  ]
   readonly #takenIds = new Set<string>()
   readonly #pending = new Map<string, string>()
   /**
-   * What pending replacements are for, what the old order executes before they take its place
-   * included.
+   * The requested totals of pending replacements; a total includes the executions of the old order.
    */
   readonly #askedTotals = new Map<string, Decimal>()
   readonly #past: { atMs: number; books: Books }[] = []
@@ -107,6 +56,7 @@ export class Venue {
   #ticks = 0
 
   constructor({ clock, brokerAccountId = 'account-1' }: VenueOptions = {}) {
+    super()
     this.clock = clock ?? null
     this.#lastMs = clock?.now() ?? EPOCH_MS
     this.accountId = brokerAccountId
@@ -134,7 +84,7 @@ export class Venue {
     return this.ledger.orders
   }
 
-  /** Those that stand. */
+  /** Executions without the busted ones. */
   get executions(): OrderExecution[] {
     return this.ledger.executions
   }
@@ -143,7 +93,7 @@ export class Venue {
     return this.ledger.activities
   }
 
-  /** Streams that are subscribed now. */
+  /** Listeners of the streams that are subscribed now. */
   get listeners(): Set<TradeStreamListener> {
     return this.streams.live
   }
@@ -156,7 +106,7 @@ export class Venue {
     this.streams.isMute = isMute
   }
 
-  /** Cash and positions are shown as they were this long ago. */
+  /** Cash and positions are shown as they were this many milliseconds ago. */
   get portfolioLagMs(): number {
     return this.#portfolioLagMs
   }
@@ -166,12 +116,12 @@ export class Venue {
     this.#past.push({ atMs: this.nowMs(), books: this.ledger.books })
   }
 
-  // What happens at the broker
+  // Events at the broker
   // -----------------------------------------------------------------------------------------------
 
   /**
-   * Executes part of an order at a price, or all that is left of it; more than is left is an
-   * overfill. Any order, any status.
+   * Executes `quantity` of an order at a price, or its remaining quantity. A larger quantity is an
+   * overfill. The order may have any status.
    */
   fill(
     id: string,
@@ -197,14 +147,14 @@ export class Venue {
   }
 
   /**
-   * Any status by the broker's own decision: rejected after it was accepted, expired, done for the
-   * day, suspended ...
+   * Sets any status by the broker's own decision: rejected after the order was accepted, expired,
+   * done for the day, suspended ...
    */
   move(id: string, status: BrokerStatus): void {
     this.ledger.move(id, status)
   }
 
-  /** The venue takes an execution back. By default the last one of the order. */
+  /** The venue busts an execution, by default the last one of the order. */
   bust(id: string, nth = -1): void {
     this.ledger.amend(this.#executionIdOf(id, nth), null)
   }
@@ -216,7 +166,7 @@ export class Venue {
     })
   }
 
-  /** What becomes of a cancel that is held; `new` is the refusal to cancel after all. */
+  /** Ends a held cancel; `new` refuses the cancel, and the order stays open. */
   settleCancel(id: string, to: 'canceled' | 'new' | 'expired' = 'canceled'): void {
     const { brokerOrderId } = this.ledger.order(id)
     this.ledger.move(
@@ -226,7 +176,7 @@ export class Venue {
     this.#giveBack(brokerOrderId)
   }
 
-  /** A replacement that ended before it took place: the order that it was to replace works on. */
+  /** If a replacement ends before it takes effect, the old order becomes open again. */
   #giveBack(brokerOrderId: string): void {
     const next = this.ledger.order(brokerOrderId)
     if (!this.#isPending(brokerOrderId) || !isClosed(next)) return
@@ -245,8 +195,8 @@ export class Venue {
   }
 
   /**
-   * What becomes of a replacement that is held; by either id of the new order. Rejected: the old
-   * one works on, unless it is done.
+   * Ends a held replacement, by either id of the new order. If the replacement is rejected, the old
+   * order becomes open again, unless the old order is closed.
    */
   settleReplace(id: string, to: 'replaced' | 'rejected' = 'replaced'): void {
     const next = this.ledger.order(id)
@@ -254,7 +204,7 @@ export class Venue {
     this.#pending.delete(old.brokerOrderId)
     const asked = this.#askedTotals.get(next.brokerOrderId)
     const left = asked === undefined ? next.quantity : sub(asked, old.filledQuantity)
-    // Everything that it was to be for has executed meanwhile.
+    // If the old order has executed the whole requested total, the replacement is rejected.
     if (to === 'rejected' || (left !== null && cmp(left, ZERO) <= 0)) {
       this.ledger.move(next.brokerOrderId, 'rejected')
       this.#workOn(old)
@@ -273,7 +223,8 @@ export class Venue {
   }
 
   /**
-   * A dividend, a fee, interest, a journal ...: `type` is the broker's word, `amount` is signed.
+   * Books a dividend, a fee, interest, a journal ... `type` is the broker's code, `amount` has a
+   * sign.
    */
   moveCash(
     kind: 'deposit' | 'withdrawal' | 'cash',
@@ -287,7 +238,7 @@ export class Venue {
     )
   }
 
-  /** `ratio`: new shares for one old. Resting orders stay as they are. */
+  /** `ratio` is the number of new shares for one old share. Resting orders stay unchanged. */
   split(symbol: string, ratio: string): void {
     const held = this.ledger.books.positions.get(symbol)?.quantity ?? ZERO
     const quantity = sub(mul(held, dec(ratio)), held)
@@ -304,7 +255,7 @@ export class Venue {
     )
   }
 
-  // The inside
+  // Requests
   // -----------------------------------------------------------------------------------------------
 
   protected accept(ticket: OrderTicket): SubmitOutcome {
@@ -390,7 +341,7 @@ export class Venue {
     )
   }
 
-  /** For those who read late. */
+  /** Keeps the books for readings with a lag. */
   #remember(): void {
     if (this.portfolioLagMs > 0) this.#past.push({ atMs: this.nowMs(), books: this.ledger.books })
   }
@@ -399,53 +350,11 @@ export class Venue {
     return Math.max(this.#lastMs, this.clock?.now() ?? this.#lastMs)
   }
 
-  /** The broker's own time: never back, never twice the same. */
+  /** The broker's own time, which always increases. */
   #time(): string {
     const nowMs = this.clock === null ? this.#lastMs + 1 : this.nowMs()
     this.#ticks = nowMs === this.#lastMs ? this.#ticks + 1 : 0
     this.#lastMs = nowMs
     return `${new Date(nowMs).toISOString().slice(0, 23)}${String(this.#ticks).padStart(6, '0')}Z`
-  }
-}
-
-const termsOf = ({ intent }: OrderTicket) => {
-  const {
-    symbol,
-    side,
-    orderType,
-    timeInForce,
-    orderClass,
-    quantity,
-    notional,
-    stopPrice,
-    takeProfit,
-  } = intent
-  const limitPrice = orderClass === 'oco' ? (takeProfit?.limitPrice ?? null) : intent.limitPrice
-  return {
-    symbol,
-    side,
-    orderType,
-    timeInForce,
-    orderClass,
-    quantity,
-    notional,
-    limitPrice,
-    stopPrice,
-  }
-}
-
-/** The terms that differ from the order's. */
-function changesOf(
-  old: BrokerOrder | null,
-  { quantity, limitPrice, stopPrice, timeInForce }: ReplaceTerms,
-) {
-  const asked = { quantity, limitPrice, stopPrice, timeInForce }
-  const changed = Object.entries(asked).filter(
-    ([name, value]) => value !== null && value !== old?.[name as 'quantity'],
-  )
-  return Object.fromEntries(changed) as Partial<
-    Pick<BrokerOrder, 'limitPrice' | 'stopPrice' | 'timeInForce'>
-  > & {
-    quantity?: Decimal
   }
 }
