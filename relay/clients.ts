@@ -12,15 +12,10 @@ import {
   type RelaySocket,
 } from './connection.ts'
 import type { RelayContext } from './context.ts'
+import type { EventSink, Logged } from './event-sink.ts'
 import { readGreeting, warningOf } from './greeting.ts'
 import { REFUSED_TOKEN_MS, REFUSED_TROUBLE_MS, sessionOf } from './handshake.ts'
-import {
-  CHECK_MS_MIN,
-  CHECK_MS_SPREAD,
-  type EventSink,
-  type Logged,
-  UserStream,
-} from './user-stream.ts'
+import { CHECK_MS_MIN, CHECK_MS_SPREAD, UserStream } from './user-stream.ts'
 
 /** Connections of one user on one relay; a newer connection evicts the oldest one. */
 const CONNECTIONS_PER_USER_MAX = 20

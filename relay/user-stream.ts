@@ -1,34 +1,12 @@
-import {
-  EVENT_ID_ZERO,
-  type EventMeta,
-  type EventPosition,
-  isEventId,
-  stateSyncOf,
-  type SyncType,
-} from '#contract'
+import { EVENT_ID_ZERO, isEventId, stateSyncOf, type SyncType } from '#contract'
 import { type Clock, isoTime, type Logger } from '#runtime'
 import type { Figures, LogEntry, Reader, UserSnapshot } from '#store'
 import type { Outage } from '#transport'
 import type { RelayMetrics } from './context.ts'
+import type { EventSink, Logged } from './event-sink.ts'
+import { isReady, persist } from './flow-control.ts'
 
-/**
- * The place of one connection in its user's event log.
- *
- *   placeless --start--> gated --caught up--> live
- *   live --event out of chain, sync requested, check--> gated ...
- *
- * Invariants:
- * - The connection gets the log in order, each entry once, from `position` on.
- * - `position` is the id of the last event sent.
- * - An event from Redis is sent at once only if it directly follows `position`.
- * - If an event does not follow, the connection is gated: live events are held back while the log
- *   is read. The gate opens in the same turn in which the last held event was sent.
- * - If the log cannot serve the client (trimmed, expired, older than the client), the client gets
- *   `state.resync` and a full `state.sync`: never a silent hole.
- * - No `state.sync` is sent before every account of the user was read. Until then the client gets
- *   `state.resync` once, events go on, and the `state.sync` is owed: the stream sends it as soon as
- *   an event or a look shows that the accounts were read.
- */
+/** The services that a stream uses. */
 export type StreamDeps = Readonly<{
   reader: Reader
   clock: Clock
@@ -36,20 +14,6 @@ export type StreamDeps = Readonly<{
   outage: Outage
   metrics: RelayMetrics
 }>
-
-/** The connection that a stream writes to. */
-export interface EventSink {
-  isOpen(): boolean
-  /** So many packets wait for the connection that further events must wait in the stream. */
-  isBehind(): boolean
-  /** `state.resync`, always followed by `state.sync`, which carries its position in the log. */
-  tell(event: 'state.resync' | 'state.sync', payload: object, at?: EventPosition): void
-  /** An event of the log. `isPlace`: a client that handled this event may resume behind it. */
-  deliver(logged: Logged, isPlace: boolean): void
-}
-
-/** An event of a user's log; the same object for all of the user's connections. */
-export type Logged = Readonly<{ event: string; payload: unknown; meta: EventMeta }>
 
 /**
  * How a replay of the log up to an id ended.
@@ -70,8 +34,6 @@ const REPLAY_BATCH = 200
  * from the log.
  */
 const SET_ASIDE_MAX = 1_000
-/** How often the stream checks whether a connection that is behind can take more. */
-const BEHIND_LOOK_MS = 20
 /**
  * How often the stream checks whether owed figures are known. The event that an account's first
  * reading logs usually comes sooner.
@@ -83,8 +45,6 @@ const FIGURES_LOOK_MS = 5_000
  * removed all of them.
  */
 const EMPTIED_MS = 60_000
-const RETRY_MS_MIN = 100
-const RETRY_MS_MAX = 5_000
 /** Steps of one connection that wait for each other. */
 const STEPS_WAITING_MAX = 8
 
@@ -92,6 +52,24 @@ const STEPS_WAITING_MAX = 8
 export const CHECK_MS_MIN = 20_000
 export const CHECK_MS_SPREAD = 10_000
 
+/**
+ * The place of one connection in its user's event log.
+ *
+ *   placeless --start--> gated --caught up--> live
+ *   live --event out of chain, sync requested, check--> gated ...
+ *
+ * Invariants:
+ * - The connection gets the log in order, each entry once, from `position` on.
+ * - `position` is the id of the last event sent.
+ * - An event from Redis is sent at once only if it directly follows `position`.
+ * - If an event does not follow, the connection is gated: live events are held back while the log
+ *   is read. The gate opens in the same turn in which the last held event was sent.
+ * - If the log cannot serve the client (trimmed, expired, older than the client), the client gets
+ *   `state.resync` and a full `state.sync`: never a silent hole.
+ * - No `state.sync` is sent before every account of the user was read. Until then the client gets
+ *   `state.resync` once, events go on, and the `state.sync` is owed: the stream sends it as soon as
+ *   an event or a look shows that the accounts were read.
+ */
 export class UserStream {
   readonly #deps: StreamDeps
   readonly #userId: string
@@ -136,7 +114,7 @@ export class UserStream {
     const isResume = isEventId(lastEventId)
     const isUnreadable = !isResume && lastEventId !== undefined && lastEventId !== ''
     if (isResume) this.#deps.metrics.replays.inc()
-    await this.#persist(async () =>
+    await persist(this.#deps, this.#sink, async () =>
       this.#moveTo(isResume ? lastEventId : await this.#deps.reader.top(this.#userId)),
     )
     if (this.#sink.isOpen()) onPlaced(isUnreadable ? null : this.#position)
@@ -254,7 +232,7 @@ export class UserStream {
   /** Runs `step`, then catches up. */
   #gated(step: () => Promise<void>): Promise<void> {
     return this.#enqueue(async () => {
-      if (!(await this.#isReady())) return
+      if (!(await isReady(this.#deps.clock, this.#sink))) return
       await step()
       await this.#catchUp()
     })
@@ -268,27 +246,10 @@ export class UserStream {
     this.#waiting += 1
     this.#work = this.#work.then(async () => {
       this.#setAside ??= []
-      await this.#persist(step)
+      await persist(this.#deps, this.#sink, step)
       this.#waiting -= 1
     })
     return this.#work
-  }
-
-  /**
-   * Repeats a step with growing pauses while it fails; drops the step once the connection is gone.
-   */
-  async #persist(step: () => Promise<unknown>): Promise<void> {
-    for (let failures = 0; this.#sink.isOpen(); failures += 1) {
-      try {
-        await step()
-        return
-      } catch (error) {
-        this.#deps.outage.failed('stream.log_unreadable', error)
-        await this.#deps.clock.sleep(
-          Math.min(RETRY_MS_MIN * 2 ** Math.min(failures, 10), RETRY_MS_MAX),
-        )
-      }
-    }
   }
 
   /**
@@ -296,7 +257,7 @@ export class UserStream {
    * two in one turn.
    */
   async #catchUp(): Promise<void> {
-    while (await this.#isReady()) {
+    while (await isReady(this.#deps.clock, this.#sink)) {
       const { entries, top } = await this.#deps.reader.events(
         this.#userId,
         this.#position,
@@ -308,13 +269,6 @@ export class UserStream {
       else if (!(await this.#sendEntries(entries)) || this.#position < top) continue
       else if (entries.length < REPLAY_BATCH && this.#drain()) return
     }
-  }
-
-  /** Waits until the connection can take more; `false` once it is gone. */
-  async #isReady(): Promise<boolean> {
-    while (this.#sink.isOpen() && this.#sink.isBehind())
-      await this.#deps.clock.sleep(BEHIND_LOOK_MS)
-    return this.#sink.isOpen()
   }
 
   /**
@@ -350,7 +304,7 @@ export class UserStream {
 
   /** Sends the log up to and including `id`, or up to a resync in it. */
   async #replayTo(id: string): Promise<Replay> {
-    while (this.#position < id && (await this.#isReady())) {
+    while (this.#position < id && (await isReady(this.#deps.clock, this.#sink))) {
       const { entries, top } = await this.#deps.reader.events(
         this.#userId,
         this.#position,

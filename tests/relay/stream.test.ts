@@ -3,7 +3,8 @@ import { createLogger, Metrics } from '#runtime'
 import type { LogEntry, Reader } from '#store'
 import { Outage } from '#transport'
 import { createRelayMetrics } from '../../relay/context.ts'
-import { type EventSink, UserStream } from '../../relay/user-stream.ts'
+import type { EventSink } from '../../relay/event-sink.ts'
+import { UserStream } from '../../relay/user-stream.ts'
 import { FakeClock, settle } from '../support/fake-clock.ts'
 
 const idOf = (n: number): string => `17000000000${String(n).padStart(2, '0')}-00000`

@@ -5,7 +5,8 @@ import type { LogEntry, Reader, UnreadReason } from '#store'
 import { Outage } from '#transport'
 import { createRelayMetrics } from '../../relay/context.ts'
 import { FakeClock } from '../support/fake-clock.ts'
-import { type Logged, type EventSink, UserStream } from '../../relay/user-stream.ts'
+import type { EventSink, Logged } from '../../relay/event-sink.ts'
+import { UserStream } from '../../relay/user-stream.ts'
 
 const idOf = (n: number): string =>
   n === 0 ? EVENT_ID_ZERO : `16000${String(n).padStart(8, '0')}-00000`

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { Logged, EventSink } from '../../relay/user-stream.ts'
+import type { EventSink, Logged } from '../../relay/event-sink.ts'
 import type { Figures, Reader } from '#store'
 import { openWorld, type World } from './world.ts'
 import { RESUMES } from './world/client.ts'

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import { type EventPosition, isEventId, serverEvents, type ServerEventName } from '#contract'
-import type { Logged } from '../../../relay/user-stream.ts'
+import type { Logged } from '../../../relay/event-sink.ts'
 import type { FakeStore } from '../../support/fake-store.ts'
 import type { Entry } from '../../support/fake-user.ts'
 import { connectionsOf } from './log-reader.ts'

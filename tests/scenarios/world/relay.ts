@@ -3,11 +3,10 @@ import type { EventPosition, SyncType } from '#contract'
 import type { Reader } from '#store'
 import { Outage } from '#transport'
 import { createRelayMetrics } from '../../../relay/context.ts'
+import type { EventSink, Logged } from '../../../relay/event-sink.ts'
 import {
   CHECK_MS_MIN,
   CHECK_MS_SPREAD,
-  type Logged,
-  type EventSink,
   type StreamDeps,
   UserStream,
 } from '../../../relay/user-stream.ts'

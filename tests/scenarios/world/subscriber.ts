@@ -1,7 +1,8 @@
 import { createLogger, Metrics, systemClock } from '#runtime'
 import { Outage } from '#transport'
 import { createRelayMetrics } from '../../../relay/context.ts'
-import { type EventSink, UserStream } from '../../../relay/user-stream.ts'
+import type { EventSink } from '../../../relay/event-sink.ts'
+import { UserStream } from '../../../relay/user-stream.ts'
 import type { FakeStore } from '../../support/fake-store.ts'
 import { logReader } from './log-reader.ts'
 
