@@ -41,7 +41,8 @@ import type { BrokerOrder, OrderKey, OrderUpdate, Reduced, Slice } from './updat
 
 /**
  * Applies the broker's reports of one update to an order and its placements. The effects of its
- * executions on position and cash are in fill-effects.ts. An instance lives for one call of `reduce`.
+ * executions on position and cash are in fill-effects.ts. An instance lives for one call of
+ * `reduce`.
  */
 export class Booking {
   readonly #before: Order | null
