@@ -44,7 +44,7 @@ function exitOf(child: ChildProcess): Promise<number> {
   })
 }
 
-/** Runs one check and reports on it in one piece, whatever else runs beside it. */
+/** Runs one check and prints its output in one piece, also beside other checks. */
 async function check([name, command, ...args]: Step): Promise<() => boolean> {
   const began = performance.now()
   // The tools keep compiled code; it belongs to the project, not into the machine's temporary

@@ -21,7 +21,7 @@ const OPENING_MAX = 40
 const OPENING_MS_MIN = 50
 const OPENING_MS_MAX = 20_000
 const HEARING_MS_MAX = 60_000
-/** Whatever is repeated, or for somebody else, comes soon after what was expected. */
+/** A repeated event, or an event of another user, arrives soon after the expected one. */
 const AFTERWARDS_MS = 100
 const [OPEN, PING, MESSAGE, EVENT] = ['0', '2', '4', '2'].map((digit) => digit.charCodeAt(0))
 
@@ -36,7 +36,7 @@ export class Crowd implements Disposable {
   #expected = 0
   #onAll: (() => void) | undefined
 
-  /** @throws {Error} somebody was not let in in time */
+  /** @throws {Error} a client was not accepted in time */
   async enter(visitors: readonly Visitor[]): Promise<void> {
     for (let n = 0; n < visitors.length; n += OPENING_MAX) {
       const batch = visitors.slice(n, n + OPENING_MAX).map((visitor) => this.#enter(visitor))
@@ -74,7 +74,7 @@ export class Crowd implements Disposable {
   }
 
   /**
-   * Resolves when all of the clients together have heard `count` events of what `send` sends.
+   * Resolves when all clients together have received `count` events that `send` sends.
    * @throws {Error} some are missing
    */
   async hear(count: number, send: () => Promise<void>): Promise<void> {

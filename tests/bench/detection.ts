@@ -7,9 +7,9 @@ import { wholeNumber } from '../support/flags.ts'
 import { connectionOf, Ground, keyOf, userOf } from '../support/ground.ts'
 
 /**
- * How soon a fill is seen that the trade stream never delivers, and what looking for it costs
- * (promise P7): every event of every stream is dropped at the broker, so that polling alone finds
- * out. Three kinds of accounts: orders in flight, orders that rest, and orders that rest among
+ * The time until a fill is detected that the trade stream never delivers, and the cost of the
+ * detection (promise P7): the broker drops every event of every stream, so that only polling finds
+ * the fill. Three kinds of accounts: orders in flight, orders that rest, and orders that rest among
  * 1,500 others.
  */
 const USAGE = `Usage: npm run bench -- detection [options]
@@ -20,7 +20,7 @@ const LIMITS = { fills: 200, open: 3_000 } as const
 const IN_FLIGHT_MS_MAX = 5_000
 const RESTING_MS_MAX = 15_000
 const REQUESTS_A_MINUTE_MAX = 40
-/** Orders have rested for this long when they are filled: nothing is in flight any more. */
+/** Orders have rested for this long when they are filled: no order is in flight any more. */
 const REST_MS = 20_000
 const WINDOW_MS = 60_000
 const SEEN_MS_MAX = 60_000
@@ -44,7 +44,7 @@ const PLACED_MS_MAX = 120_000
 const limited = (flag: keyof typeof LIMITS, text: string): number =>
   wholeNumber(flag, text, LIMITS[flag], USAGE)
 
-/** When the log tells that each trade was filled, ms since 1970 by Redis. */
+/** The time of the fill of each trade in the log, ms since 1970 by Redis. */
 async function filledAtMs(reader: Reader, userId: string): Promise<Map<string, number>> {
   const seen = new Map<string, number>()
   let position = '0000000000000-00000'

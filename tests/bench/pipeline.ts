@@ -112,7 +112,7 @@ class Watch {
   }
 }
 
-/** Queues every order when it is due, whatever became of those before. */
+/** Queues each order when it is due, without waiting for earlier orders. */
 async function send(
   side: Side,
   users: readonly BenchUser[],
@@ -207,7 +207,10 @@ type Runs = Readonly<Record<SideName, readonly Figures[]>>
 const medianOf = (runs: Runs, side: SideName, key: keyof Figures): number =>
   median(runs[side].map((figures) => figures[key]))
 
-/** Prints medians; whether no event is missing. */
+/**
+ * Prints medians.
+ * @returns true if no event is missing
+ */
 function tell(runs: Runs, sides: readonly SideName[]): boolean {
   line(`medians of ${runs[sides[0] ?? 'fillcast'].length}`, sides)
   for (const [name, key, places] of COLUMNS)
@@ -218,7 +221,10 @@ function tell(runs: Runs, sides: readonly SideName[]): boolean {
   return sides.every((side) => runs[side].every(({ missing }) => missing === 0))
 }
 
-/** Prints medians and ratios; whether every bar holds and no event is missing. */
+/**
+ * Prints medians and ratios.
+ * @returns true if every bar holds and no event is missing
+ */
 function report(runs: Runs): boolean {
   const isComplete = tell(runs, SIDES)
   const ratio = (key: keyof Figures, to: SideName): number =>

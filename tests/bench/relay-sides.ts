@@ -40,7 +40,7 @@ const ELSEWHERE = userRoom('user-elsewhere')
 
 type Publication = readonly [channel: string, message: Buffer]
 
-/** What the emitter publishes for one event of one room. */
+/** The packet that the emitter publishes for one event of one room. */
 function packetOf(room: string, event: string, payload: unknown): Publication {
   let packet: Publication | undefined
   const emitter = new Emitter({

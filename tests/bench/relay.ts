@@ -15,10 +15,10 @@ import {
 /**
  * This relay beside two others in the same run: bare WebSockets fed by Redis, which is the floor,
  * and stock Socket.IO with its Redis adapter and emitter (tests/bench/naive). Only ratios are
- * judged: what a system call costs differs between machines by a factor of three. An event is sent
- * when the one before it was heard by everybody, so that no turn of a server's loop is shared by
- * accident. What keeping the connections costs while nothing is sent is measured before and after,
- * and taken off the rest, on every side.
+ * judged, because the cost of a system call differs between machines by a factor of three. Each
+ * event is sent after every client has received the previous event, so that events do not share a
+ * turn of a server's loop by accident. The cost of idle connections is measured before and after,
+ * and subtracted on every side.
  */
 const USAGE = `Usage: npm run bench -- relay [options]
   --clients N      clients in one room, and users in rooms of their own (default 5000)
@@ -59,11 +59,11 @@ const ELSEWHERE_BATCH = 500
  * compiler's work that is compared.
  */
 const WARM_UP = { broadcasts: 5, events: 10_000 } as const
-/** After the last client came in: what was needed for that is let go of. */
+/** Pause after the last client connected: buffers of the connects are freed. */
 const REST_MS = 10_000
 /**
- * After that, nobody is looked at together with those who came in at the same time: looks are up to
- * 30 s apart.
+ * After this pause, clients that connected together are not inspected together: inspections are up
+ * to 30 s apart.
  */
 const SPREAD_MS = 30_000
 const IDLE_MS = 5_000
@@ -167,8 +167,8 @@ async function cpuOf(side: RelaySide, work: () => Promise<unknown>): Promise<Spe
 }
 
 /**
- * Several pieces of work between two stretches of idleness, whose CPU a second is what keeping the
- * connections costs.
+ * Runs several pieces of work between two idle periods. The CPU a second of the idle periods is the
+ * cost of the connections.
  */
 async function cpuBesidesIdling(side: RelaySide, work: readonly (() => Promise<unknown>)[]) {
   await pause(SPREAD_MS)
@@ -231,7 +231,7 @@ async function tellElsewhere(side: RelaySide): Promise<void> {
     await side.tellElsewhere(ELSEWHERE_BATCH)
 }
 
-/** One process with everybody on it. */
+/** One process with every user on it. */
 async function runOne(
   name: RelaySideName,
   { clients, broadcasts, events }: Load,
@@ -275,7 +275,7 @@ async function runSeveral(
   return { several: usOf(cpuMs[0], events) }
 }
 
-/** What a connection adds to the memory of a process that has been in use before. */
+/** The memory that a connection adds to a process that has been in use before. */
 async function runIdle(name: RelaySideName, { idle }: Load): Promise<Partial<Figures>> {
   await using side = await startRelaySide(name, 1)
   const memoryMib = (): number => side.processes[0]?.rssMib() ?? NaN
@@ -289,7 +289,10 @@ async function runIdle(name: RelaySideName, { idle }: Load): Promise<Partial<Fig
 const median = (values: readonly number[]): number =>
   values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN
 
-/** Prints medians and ratios; whether every bar holds. */
+/**
+ * Prints medians and ratios.
+ * @returns true if every bar holds
+ */
 function report(runs: Runs): boolean {
   const line = (name: string, cells: readonly string[]): void =>
     void process.stdout.write(
@@ -325,8 +328,8 @@ function report(runs: Runs): boolean {
 
 /**
  * Runs the benchmark and prints its figures; false when a bar is missed.
- * @throws {Error} a flag is wrong, something did not start, or an event was lost, repeated or heard
- *   by somebody else
+ * @throws {Error} a flag is wrong, a process did not start, or an event was lost, repeated or sent
+ *   to another user
  */
 export async function benchRelay(args: readonly string[]): Promise<boolean> {
   const { load, cases } = readLoad(args)

@@ -11,8 +11,8 @@ import { type BenchAccount, drain, openListeners } from './trade-listeners.ts'
 
 /**
  * One sandbox process, many accounts, one trade stream each, market orders over all of them at a
- * steady rate: does every stream get `new` and `fill` of every order of its account, once, and what
- * does an order cost? The load and the sandbox share this machine.
+ * steady rate. The benchmark checks that every stream gets `new` and `fill` of every order of its
+ * account, once, and measures the cost of an order. The load and the sandbox share this machine.
  */
 const USAGE = `Usage: npm run bench -- sandbox [options]
   --accounts N       accounts, with one trade stream each (default 1000)
@@ -37,8 +37,8 @@ type Load = Readonly<{
   profile: string | undefined
 }>
 /**
- * What came of it. `sendMs` until the last order was sent, `doneMs` until its last event; CPU from
- * the first order on.
+ * The result of a run. `sendMs` until the last order was sent, `doneMs` until its last event; CPU
+ * from the first order on.
  */
 type Run = Readonly<{
   tally: Tally
@@ -103,7 +103,7 @@ async function post(pool: Pool, account: BenchAccount, clientOrderId: string, sy
 }
 
 /**
- * Sends every order when it is due, whatever became of those before; answers when all of them were
+ * Sends each order when it is due, without waiting for earlier orders; resolves when each order was
  * answered or given up.
  */
 async function sendOrders(pool: Pool, load: Load, accounts: readonly BenchAccount[], tally: Tally) {
@@ -175,7 +175,10 @@ function percentile(sorted: readonly number[], share: number): string {
   return value === undefined ? 'none' : rounded(value, 1)
 }
 
-/** Prints the figures; whether every order was taken and every event came once. */
+/**
+ * Prints the figures.
+ * @returns true if every order was accepted and every event came once
+ */
 function report(load: Load, run: Run, rssMib: number | undefined): boolean {
   const { tally, refusals } = run
   const { sent, answered, expected, received, lost } = tally.figures()

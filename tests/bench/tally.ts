@@ -1,7 +1,7 @@
 /**
- * What was ordered, and what the streams have told of it. Invariants: an order expects its events
- * once it was answered with 200; an event counts for an order only on the stream of the order's own
- * account, and once. Grows with the orders sent, which are bounded.
+ * The orders that were sent, and their events on the streams. Invariants: an order expects its
+ * events once it was answered with 200; an event counts for an order only on the stream of the
+ * order's own account, and once. Grows with the orders sent, which are bounded.
  */
 const EXPECTED_EVENTS = ['new', 'fill'] as const
 

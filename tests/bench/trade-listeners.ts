@@ -64,7 +64,7 @@ export async function openListeners(
 }
 
 /**
- * Resolves when every stream that lives has had what was on its way: frames come in order, and the
+ * Resolves when every open stream has received its pending frames: frames come in order, and the
  * pong comes behind them.
  */
 export async function drain(sockets: readonly WebSocket[]): Promise<void> {

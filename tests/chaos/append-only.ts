@@ -4,16 +4,16 @@ import { clearInterval, setInterval } from 'node:timers'
 
 const FOLDER = 'appendonlydir'
 const LOOK_MS = 10
-/** What a server that syncs once a second may lose with its machine. */
+/** The time whose writes a server that syncs once a second may lose with its machine. */
 export const LOST_MS_MAX = 1_000
 
 type Sight = Readonly<{ atMs: number; name: string; bytes: number }>
 
 /**
- * The append-only file of a Redis server, and how long it was at each moment of the last second. A
- * server that is killed loses nothing that it had handed to the system: only with the machine goes
- * what was not synced. Cut back, the file is as after such a loss, which is a moment in the past:
- * writes are in it in their order.
+ * The append-only file of a Redis server, and its length at each moment of the last second. A
+ * killed server loses no write that it had handed to the system; only a lost machine loses the
+ * writes that were not synced. Cut back, the file is as after such a loss, which is a moment in the
+ * past: writes are in the file in their order.
  */
 export class AppendOnlyFile implements Disposable {
   readonly #folder: string
@@ -31,7 +31,7 @@ export class AppendOnlyFile implements Disposable {
     const now = this.#newest()
     if (now === null) return 0
     const untilMs = performance.now() - lostMs
-    // A file that was begun since then holds nothing but what is lost.
+    // A file that was begun since then contains only lost writes.
     const then = this.#sights.findLast(({ atMs, name }) => atMs <= untilMs && name === now.name)
     const oldest = this.#sights.find(({ name }) => name === now.name)
     const bytes = then?.bytes ?? oldest?.bytes ?? now.bytes

@@ -17,7 +17,7 @@ export const tokenOf = (userId: string): Promise<string> =>
     .setExpirationTime('1h')
     .sign(new TextEncoder().encode(SECRET))
 
-/** The n-th event of a user; who it is for and which it is can be read from it. */
+/** The n-th event of a user; the payload contains the user and the number. */
 const eventOf = (userId: string, n: number): LoggedEvent => ({
   event: 'broker.connected',
   payload: {
@@ -27,7 +27,7 @@ const eventOf = (userId: string, n: number): LoggedEvent => ({
   },
 })
 
-/** Redis, relays as processes, and somebody who commits events as a worker does. */
+/** Redis, relays as processes, and a writer that commits events as a worker does. */
 export class Ground implements AsyncDisposable {
   readonly redis: TestRedis
   /** The relays that are up. */
@@ -45,7 +45,7 @@ export class Ground implements AsyncDisposable {
     this.#store = createStore(this.#connection)
   }
 
-  /** @param env what the relays' processes are given on top */
+  /** @param env more settings for the processes of the relays */
   static async open(
     relayCount: number,
     env: Readonly<Record<string, string>> = {},
@@ -94,7 +94,7 @@ export class Ground implements AsyncDisposable {
     return this.#told.get(userId)?.count ?? 0
   }
 
-  /** What the user's log holds, as Redis has it. */
+  /** The user's log in Redis. */
   async logOf(userId: string): Promise<string[]> {
     const rows = await this.#connection.xrange(`log:{${userId}}`, '-', '+')
     return rows.map(([, fields]) => {
@@ -105,7 +105,7 @@ export class Ground implements AsyncDisposable {
     })
   }
 
-  /** Ends the links by which Redis tells the relays of events, as a failing network would. */
+  /** Closes the subscriptions of the relays, as a failing network would. */
   async cutSubscriptions(): Promise<void> {
     await this.#connection.call('CLIENT', 'KILL', 'TYPE', 'pubsub')
   }

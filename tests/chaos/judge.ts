@@ -1,4 +1,4 @@
-/** How what clients heard differs from what their users' logs hold. */
+/** The differences between the events that clients received and the logs of their users. */
 export type Differences = {
   lost: number
   repeated: number

@@ -12,7 +12,7 @@ import { AppendOnlyFile, LOST_MS_MAX } from './append-only.ts'
 
 export type RedisOptions = Readonly<{ kills: number; users: number; rate: number; seed: string }>
 
-/** What happened, so that a calm run is not taken for a storm. */
+/** The events of the run, so that a calm run does not pass as a storm. */
 export type RedisReport = Readonly<{
   verdict: Verdict
   trades: number
@@ -21,15 +21,13 @@ export type RedisReport = Readonly<{
    */
   cuts: number
   bytesLost: number
-  /** Events that had been told and were lost. */
+  /** Published events that were lost. */
   eventsLost: number
-  /** Trades that were asked for again, since nobody knew of them. */
+  /** Trades that were submitted again, because no record existed. */
   repeats: number
-  /** Trades that nobody knows of at the end, although they were asked for again. */
+  /** Trades without a record at the end, although they were submitted again. */
   untold: number
-  /**
-   * Holdings that were not what executions made them, until the broker's figures put them right.
-   */
+  /** Holdings that differed from their executions until the broker's figures corrected them. */
   drifts: number
   settledMs: number
 }>
@@ -49,9 +47,9 @@ const TAKEN_MS = 5_000
 const TRADES_MAX = 1_000_000
 
 /**
- * A trade API that is not sure of anything: it asks again, with the same ids, while Redis is away,
- * and repeats every trade of which there is no record. A job that was lost with Redis, which nobody
- * promises to keep, is told by that from a trade that was lost.
+ * A trade API without certainty: it submits again, with the same ids, while Redis is away, and
+ * repeats each trade that has no record. A trade without a record may be a lost job, which no
+ * promise covers, or a lost trade; a lost job gets its record after the second submission.
  */
 class TradeApi {
   readonly #ground: Ground
@@ -81,7 +79,7 @@ class TradeApi {
     }
   }
 
-  /** Trades that were asked for and have no record. */
+  /** Submitted trades without a record. */
   async untold(): Promise<SubmitOrder[]> {
     const told = new Set<string>()
     for (const userId of this.#ground.users)
@@ -99,8 +97,8 @@ class TradeApi {
 }
 
 /**
- * Kills Redis as a crash does; every other time its machine goes with it, and with that the end of
- * what was written.
+ * Kills Redis as a crash does. Every other kill takes the machine along, and with the machine the
+ * end of the append-only file.
  */
 async function killRedis({ redis }: Ground, file: AppendOnlyFile, chance: Chance): Promise<number> {
   await pause(chance.integer(UP_MS_MIN, UP_MS_MAX))

@@ -5,7 +5,9 @@ import { compare, type Differences, noDifferences } from './judge.ts'
 import { startBalancer } from '../relay/balancer.ts'
 
 export type RestartReport = Readonly<{
-  /** From the cut to the event that was told right after it, one figure a client, sorted. */
+  /**
+   * Time from the cut to the event that was sent right after the cut, one figure a client, sorted.
+   */
   caughtUpMs: readonly number[]
   stayedAway: number
   differences: Differences
@@ -23,7 +25,10 @@ async function until(isSo: () => boolean, what: string): Promise<void> {
   }
 }
 
-/** What a client misses is told the moment it is cut; when it has heard that, it has caught up. */
+/**
+ * Commits an event for each client at the moment of its cut; a client that has received the event
+ * has caught up.
+ */
 function watch(
   ground: Ground,
   client: ChaosClient,
@@ -41,9 +46,9 @@ function watch(
 }
 
 /**
- * All of the clients are on one of two relays; it is restarted, and they come back to whichever the
- * balancer picks.
- * @param isCrash it is killed instead of stopped
+ * All clients are on one of two relays; the relay is restarted, and the balancer picks a relay for
+ * each reconnect.
+ * @param isCrash the relay is killed instead of stopped
  */
 export async function restart({
   clients: count,

@@ -17,7 +17,7 @@ export type StormOptions = Readonly<{
   seed: number
 }>
 
-/** What happened, so that a calm run is not taken for a storm. */
+/** The events of the run, so that a calm run does not pass as a storm. */
 export type StormReport = Readonly<{
   differences: Differences
   events: number
@@ -31,9 +31,9 @@ const CUT_MS = 150
 const SUBSCRIPTION_CUT_MS = 1_000
 const WRITERS = 4
 /**
- * How long the last events may take once everything stands still: more than the 45 s after which
- * the vendor's client notices that it hangs. It does when its WebSocket is cut between the pause of
- * its polling and the end of its upgrade.
+ * How long the last events may take once the storm is over: more than the 45 s after which the
+ * vendor's client detects that it hangs. The client hangs when its WebSocket is cut between the
+ * pause of its polling and the end of its upgrade.
  */
 const SETTLE_MS_MAX = 60_000
 const LOOK_MS = 50
@@ -93,9 +93,9 @@ async function until(isSo: () => boolean, msMax: number): Promise<number> {
 }
 
 /**
- * Events are committed while everything that can break does: connections of every transport are cut
- * in the middle of a byte stream, relays are killed, and the links by which Redis tells the relays
- * of events. Afterwards each client's sequence is compared with its user's log.
+ * Commits events while each part breaks: connections of every transport are cut in the middle of a
+ * byte stream, relays are killed, and the subscriptions of the relays to Redis are cut. Afterwards
+ * the events of each client are compared with its user's log.
  */
 export async function storm(options: StormOptions): Promise<StormReport> {
   await using ground = await Ground.open(options.relays)
@@ -125,7 +125,7 @@ export async function storm(options: StormOptions): Promise<StormReport> {
       () => clients.every((client) => client.heard.length >= ground.countOf(client.userId)),
       SETTLE_MS_MAX,
     )
-    await pause(LOOK_MS) // what is repeated comes after what it repeats
+    await pause(LOOK_MS) // a repeated event comes after its original
     const differences = noDifferences()
     for (const client of clients) {
       compare(client.heard, await ground.logOf(client.userId), differences)

@@ -10,7 +10,7 @@ import {
 import type { ActivityEvent } from '../../workers/broker/port.ts'
 import { listen, onSandbox, openSandbox, realTimers, ticketOf } from './broker-harness.ts'
 
-// What only the real adapter has: the wire, the host, the broker's own words.
+// Parts that only the real adapter has: the wire, the host, the broker's own texts.
 
 let real: Awaited<ReturnType<typeof openSandbox>>
 beforeAll(async () => void (real = await openSandbox()))

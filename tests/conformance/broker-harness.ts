@@ -12,7 +12,7 @@ import { HandshakeGate } from '../../workers/broker/handshakes.ts'
 import { intentOf } from '../domain/orders.ts'
 import { FakeBroker } from '../support/fake-broker.ts'
 
-/** A broker account, and what a test does behind its back. */
+/** A broker account, and the actions of a test at the broker. */
 export type Harness = Readonly<{
   broker: Broker
   fill(clientOrderId: string, price: string, quantity?: string): Promise<void>
@@ -111,7 +111,7 @@ export const ticketOf = (over: Partial<OrderIntent> = {}) => {
   return { intent, clientOrderId: clientOrderIdOf(intent.userId, intent.tradeId) }
 }
 
-/** A stream and what it told. */
+/** A stream and its updates. */
 export function listen(broker: Broker) {
   const told = { live: 0, updates: [] as StreamUpdate[], down: [] as string[] }
   const stream = broker.openTradeStream({

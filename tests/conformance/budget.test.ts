@@ -39,8 +39,8 @@ const newAccount = (): ConnectionRef => ({
 })
 
 /**
- * Asks at random, in bursts and pauses; answers what came of each request, and when those that were
- * allowed were made.
+ * Sends requests at random, in bursts and pauses; returns the outcome of each request, and the
+ * times of the allowed ones.
  */
 async function play(seed: number, stepsBack: boolean) {
   const { time, budgets } = makeBudgets()

@@ -5,8 +5,8 @@ import { intentOf } from '../domain/orders.ts'
 import { FakeBroker } from '../support/fake-broker.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 
-// What the model broker does beyond the suite that it shares with the real adapter: settings and
-// faults that scenarios rely on.
+// Behavior of the model broker beyond the suite that it shares with the real adapter: settings and
+// faults of the scenarios.
 
 let trades = 0
 async function place(broker: FakeBroker, over: Partial<OrderIntent> = {}): Promise<string> {

@@ -21,7 +21,7 @@ import { FakeStore } from '../support/fake-store.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
 import { type RedisGroup, startRedisCluster } from '../support/redis-groups.ts'
 
-/** A store, what stands beside it, and the ways around it that a test needs. */
+/** A store, the ports beside it, and the back doors that a test needs. */
 export type StoreBench = Readonly<{
   store: Store
   controls: Controls

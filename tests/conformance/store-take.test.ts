@@ -217,7 +217,7 @@ describe.each(STORES)('claiming a trade, store %s', (name) => {
       })
       expect(over.kind === 'over_pace' && over.retryAfterMs).toBeLessThanOrEqual(60_000)
       expect(await store.version(userId)).toBe(before)
-      expect((await take()).kind).toBe('committed') // what only reduces is not counted
+      expect((await take()).kind).toBe('committed') // reducing orders are not counted
       for (let i = 0; i < 3; i += 1) expect((await take(paced({ day: 3 }))).kind).toBe('committed')
       const spent = { kind: 'over_pace', scope, max: 3, retryAfterMs: null }
       expect(await take(paced({ day: 3 }))).toEqual(spent)

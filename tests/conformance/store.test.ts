@@ -232,7 +232,7 @@ describe.each(STORES)('store %s', (name) => {
   describe('an event id follows both the last id of the state and the end of the log', () => {
     const FUTURE = '4102444800000-00007'
 
-    /** Two events, then what the test does to state or log, then two more. */
+    /** Two events, then the damage of the test to state or log, then two more events. */
     async function around(damage: (bench: StoreBench, user: string) => Promise<void>) {
       const bench = make()
       const user = newUser()

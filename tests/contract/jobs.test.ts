@@ -50,7 +50,7 @@ const good: [name: string, order: SubmitOrder][] = [
   ),
 ]
 
-/** What is said of an order, and the order: all of it, where one thing is wrong. */
+/** The error text of an order, and the order; the text names every error. */
 const bad: [text: string, order: object][] = [
   ['quantity: must be greater than 0', { ...market, quantity: '-5' }],
   ['quantity: must be greater than 0', { ...market, quantity: '0.00' }],

@@ -38,8 +38,8 @@ const listed = Object.entries(LISTED).flatMap(([event, fields]) =>
 )
 
 /**
- * What a client must be able to live without: the parts of a sync that it did not ask for, and
- * values that did not change.
+ * Fields that may be absent: the parts of a sync that were not requested, and values that did not
+ * change.
  */
 const MAY_BE_ABSENT = new Set([
   'portfolio.positionUpdated updates.currentPrice',

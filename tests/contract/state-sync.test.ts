@@ -119,7 +119,7 @@ describe('stateSyncOf', () => {
     }
     const whole = stateSyncOf(most, undefined, NOW)
     expect([whole.positions?.length, whole['truncated']]).toEqual([2_500, undefined])
-    expect(JSON.stringify(whole).length).toBeLessThan(2_000_000) // less than half of what may wait for a connection
+    expect(JSON.stringify(whole).length).toBeLessThan(2_000_000) // less than half of the bytes that may wait for a connection
   })
 
   test('parts that were not asked for are absent', () => {

@@ -68,8 +68,8 @@ test('a child ends when its parent is killed', async () => {
 })
 
 /**
- * Below the ports that the system gives to whoever asks for any: nobody takes it between two lines
- * of a test.
+ * A port below the range from which the system picks free ports, so that no other process takes it
+ * during the test.
  */
 const wantedPort = 20_000 + (process.pid % 10_000)
 

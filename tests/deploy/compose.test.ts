@@ -54,7 +54,7 @@ const named = (name: string): z.output<typeof service> => {
   return found
 }
 
-/** What each service of ours runs, and the settings that its code reads. */
+/** The entry of each service of ours, and the settings that its code reads. */
 const processes: readonly (readonly [name: string, entry: string, settings: Settings])[] = [
   ['workers', 'workers/main.ts', workerSettings],
   ['relay-1', 'relay/main.ts', relaySettings],

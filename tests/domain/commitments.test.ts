@@ -43,7 +43,7 @@ const holding = (quantity: string): Position => {
   return adopt('broker_1', readingOf({ positions: [position] })).positions.get('AAPL')!
 }
 const long = holding('100')
-/** What of 100 may still be sold beside this order. */
+/** The part of 100 that may still be sold beside this order. */
 const beside = (order: Order): string => reducibleOf(long, [order], 't1')
 
 const asked = { commandId: 'r', leg: 'entry', requestedAt: '2024-03-15T14:00:05.000Z' } as const

@@ -107,7 +107,7 @@ export const seen = (order: BrokerOrder, execution: Execution | null = null): Or
   at: order.updatedAt,
 })
 
-/** What the broker sends about one order: acknowledged, executed in slices, ended as said. */
+/** The reports of one order: acknowledged, executed in slices, then ended by the given status. */
 export function history(
   slices: readonly (readonly [string, string])[],
   ending: BrokerStatus | null,
@@ -170,7 +170,7 @@ export const readingOf = (
   at: at(n),
 })
 
-/** What updates come to, one after the other. */
+/** The slice and the changes after these updates in turn. */
 export function play(
   updates: readonly OrderUpdate[],
   from: Slice = emptySlice,

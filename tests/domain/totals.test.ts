@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { dec, hasGap, type OrderUpdate, reduce, type Slice, unsettledTotals } from '#domain'
 import { at, brokerOrder, claimed, emptySlice, executionOf, orderKey, seen } from './orders.ts'
 
-// What is booked against the broker's own total, where executions or busts were lost.
+// The broker's own total of an order, where executions or busts were lost.
 
 const play = (updates: readonly OrderUpdate[], from: Slice = emptySlice): Slice =>
   updates.reduce((slice, update) => reduce(slice, update, orderKey).slice, from)

@@ -11,13 +11,10 @@ beforeAll(async () => {
 })
 afterAll(() => redis.stop())
 
-/** Throws outside of every promise when it is told to, wherever it is loaded. */
+/** A module that throws outside of every promise on a signal. */
 const PLANTED = `data:text/javascript,process.on('SIGUSR2',()=>{throw new Error('planted')})`
 
-/**
- * Runs a process until it says that it is ready, plants a fault in it, and answers what it wrote
- * and how it ended.
- */
+/** Runs a process until it is ready, plants a fault in it, and returns its output and exit code. */
 async function faultIn(
   entry: string,
   ready: string,

@@ -150,7 +150,7 @@ describe('start-redis.sh', () => {
     REDIS_PRODUCER_PASSWORD: 'p3',
     REDIS_DASHBOARD_PASSWORD: 'd4',
   }
-  /** Runs the script with a server that shows what it was started with. */
+  /** Runs the script with a server that prints its arguments. */
   const started = (
     env: Record<string, string>,
   ): { status: number | null; stdout: string; stderr: string } => {

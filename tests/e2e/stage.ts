@@ -234,6 +234,6 @@ export const orderOf = (over: Partial<SubmitOrder> = {}): SubmitOrder => ({
   ...over,
 })
 
-/** Events that a trade causes, without what comes with the connection and the market. */
+/** Events of trades, without those of the connection and the market. */
 export const told = (client: Client): string[] =>
   client.names().filter((name) => /^(trade|portfolio)\./.test(name))

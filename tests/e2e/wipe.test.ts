@@ -29,7 +29,7 @@ describe('RDQ-05 FLUSHALL', () => {
       const reader = createReader(system.redis.connect())
       await expect.poll(async () => (await reader.snapshot('alice')).accounts.length, slow).toBe(1)
 
-      // The trade API repeats what it is not sure of; one of them is new.
+      // The trade API repeats each trade without an answer; one of these is new.
       for (const tradeId of ['filled', 'resting', 'later']) {
         const terms =
           tradeId === 'resting' ? ({ orderType: 'limit', limitPrice: '1' } as const) : {}

@@ -88,7 +88,7 @@ describe('connections', () => {
     })
     await createLinks(redis.connect()).verify((await connections.get(mine))!, 'acc-1')
     expect(await seen()).toMatchObject({ standing: 'verified', brokerAccountId: 'acc-1' })
-    await producer.connections.connect({ ...connect, ...mine }) // rotated: not before somebody has logged in
+    await producer.connections.connect({ ...connect, ...mine }) // rotated: unverified until a worker has logged in
     expect(await seen()).toMatchObject({ standing: 'unverified', brokerAccountId: 'acc-1' })
     expect(JSON.stringify(await seen())).not.toContain('sealed')
   })

@@ -9,7 +9,7 @@ import { emptySlice } from '../domain/orders.ts'
 import { orderOf } from '../e2e/stage.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
 
-// What the producer says of an order by the broker's list of assets, before the order is queued.
+// The producer checks an order against the broker's list of assets before the order is queued.
 
 let redis: TestRedis
 let producer: Producer
@@ -49,7 +49,7 @@ const list = (...assets: Asset[]) =>
 const coins = (over: Partial<SubmitOrder> = {}): SubmitOrder =>
   orderOf({ tradeId: 'coins', symbol: 'ETH/USD', timeInForce: 'gtc', quantity: '0.5', ...over })
 
-/** The symbols of what lies in a queue. */
+/** The symbols of the jobs in a queue. */
 async function queued(which: 'orders' | 'commands'): Promise<unknown[]> {
   const { name, prefix } = queues[which]
   const jobs = await new Queue(name, { connection: redis.connect(), prefix }).getJobs()
@@ -170,7 +170,7 @@ describe('a new order', () => {
       producer.submitOrder(
         orderOf({ tradeId, symbol: 'AMC', side: 'sell', quantity: '1', connectionId: 'broker_1' }),
       )
-    await sell('unread') // nothing is known of the account yet: the broker decides
+    await sell('unread') // the account was not read yet: the broker decides
     const store = createStore(redis.connect())
     const { account } = emptySlice
     const position = applyFill(null, {

@@ -4,7 +4,7 @@ import { createProducer, InvalidRequestError, type Producer, ProducerClosedError
 import { orderOf } from '../e2e/stage.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
 
-// How a producer begins and ends, and what it says of ids that nothing can have.
+// The start and the end of a producer, and its errors for ids that cannot exist.
 
 const log = pino({ level: 'silent' })
 const vaultKeys = [{ kid: 't', key: new Uint8Array(32).fill(3) }]

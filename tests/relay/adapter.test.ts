@@ -2,8 +2,8 @@ import { encode } from '@msgpack/msgpack'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { notice, numbers, Stage } from './harness.ts'
 
-// The adapter stands on private parts of a pinned vendor version: what it relies on is shown here
-// to hold.
+// The adapter uses private parts of a pinned vendor version: these tests show that those parts work
+// as it expects.
 
 let stage: Stage
 beforeAll(async () => {

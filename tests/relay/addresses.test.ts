@@ -13,7 +13,7 @@ const from = (remoteAddress: string, forwarded?: string) =>
 
 const LIMITS = { connectionsPerAddress: 5, handshakesPerSecond: 1_000, trustedProxies: 0 } as const
 
-/** Whether the second address is full once the first has all the connections that one may have. */
+/** True if the second address is full once the first address has its maximum of connections. */
 function shareOneCount(first: string, second: string): boolean {
   const addresses = new Addresses(LIMITS, new FakeClock())
   for (let n = 0; n < 5; n += 1) addresses.hold(from(first))

@@ -7,7 +7,7 @@ export const ISSUER = 'https://auth.example'
 /** The device on which every victim is from the beginning. */
 export const DEVICE = 'phone'
 
-/** What an attacker sends and hears, byte for byte: no client library stands between. */
+/** The bytes that an attacker sends and receives, without a client library between. */
 export type RawSocket = Readonly<{
   texts: string[]
   send(packet: string | Buffer): void
@@ -16,9 +16,8 @@ export type RawSocket = Readonly<{
 }>
 
 /**
- * A relay with a victim on it, and somebody who attacks. After every attack the victim has heard
- * its own events and nothing else, whoever connects is served, and nothing of the victim's has
- * reached the attacker by any way.
+ * A relay with a victim and an attacker. After every attack the victim has received its own events
+ * and no others, a new client is served, and no data of the victim has reached the attacker.
  */
 export class Arena implements AsyncDisposable {
   readonly stage: Stage

@@ -2,15 +2,13 @@ import { expect, test } from 'vitest'
 import { WebSocket } from 'ws'
 import { Ground, tokenOf } from '../chaos/ground.ts'
 
-/**
- * More of them for a long run: what each attack leaves behind shows the sooner the more there are.
- */
+/** More rounds for a long run: a leak of an attack shows the sooner, the more rounds there are. */
 const ROUNDS = Number(process.env['FILLCAST_ATTACK_ROUNDS'] ?? 4)
 const ATTACKS_PER_ROUND = 100
-/** V8 ends a process that needs more. A relay with nobody on it needs half. */
+/** V8 ends a process that needs more. A relay without a client needs half. */
 const HEAP_MIB = 64
 
-/** Opens a connection, says what it has to say, and is gone once it has been closed or answered. */
+/** Opens a connection, sends its packets, and ends once it has been closed or answered. */
 function raw(url: string, packets: readonly string[]): Promise<void> {
   return new Promise((resolve) => {
     const socket = new WebSocket(url)

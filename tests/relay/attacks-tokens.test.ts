@@ -12,7 +12,7 @@ afterAll(() => arena[Symbol.asyncDispose]())
 const key = new TextEncoder().encode(SECRET)
 const nowS = Math.floor(Date.now() / 1_000)
 const encoded = (part: unknown): string => Buffer.from(JSON.stringify(part)).toString('base64url')
-/** A token that would be let in, and what is changed in it. */
+/** A valid token, with the given changes. */
 const token = (
   claims: Record<string, unknown>,
   header: Record<string, unknown> = {},

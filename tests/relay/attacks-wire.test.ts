@@ -10,19 +10,21 @@ beforeAll(async () => {
 afterAll(() => arena[Symbol.asyncDispose]())
 
 let insiders = 0
-/** Every attacker is a user of its own, so that none is kept out for what another did. */
+/**
+ * Every attacker is a user of its own, so that the limits of one attack do not refuse the next one.
+ */
 const insider = (auth?: Record<string, unknown>): Promise<RawSocket> =>
   arena.insider(`mallory-${(insiders += 1)}`, auth)
 const eventsIn = (socket: RawSocket): string[] =>
   socket.texts.flatMap((text) => /^42\["([^"]+)"/.exec(text)?.[1] ?? [])
-/** What a connection may be told about itself. */
+/** Events that a connection may get about itself. */
 const OWN =
   /^(connection\.|error\.rateLimitWarning$|state\.sync$|state\.resync$|market\.quote$|token\.expiring$)/
 
 const event = (...parts: unknown[]): string => `42${JSON.stringify(parts)}`
 const deep = (depth: number): string => '['.repeat(depth) + ']'.repeat(depth)
 
-/** Packets of somebody who may be here, about somebody who is not theirs. */
+/** Packets of a client with a valid token, about another user. */
 const packets: Record<string, (victim: string) => (string | Buffer)[]> = {
   'a command for another user’s room': (victim) => [
     event('state.requestSync', { room: `user:${victim}`, userId: victim }),
@@ -97,8 +99,8 @@ describe('a client with a valid token sends', () => {
     await arena.attack(async (victim) => {
       const socket = await insider()
       for (const packet of make(victim)) socket.send(packet)
-      // Either it is served on, or it was cut for what it sent: one of them is seen, so that the
-      // attack has been read by then.
+      // Either the connection is still served, or it was cut for its packets: either result shows
+      // that the attack has been read.
       socket.send('42777["market.unsubscribe",{"symbols":["ZZZ"]}]')
       await expect
         .poll(() => socket.isClosed() || /^43777/m.test(socket.texts.join('\n')))

@@ -7,10 +7,7 @@ import { forwardRequest, forwardUpgrade } from '#transport'
 export type Balancer = AsyncDisposable &
   Readonly<{
     url: string
-    /**
-     * Breaks up to `count` of the connections that clients have to it, in the middle of whatever
-     * they carry.
-     */
+    /** Breaks up to `count` of the clients' connections, in the middle of their data. */
     cut(count: number): void
   }>
 

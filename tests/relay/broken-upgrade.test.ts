@@ -10,9 +10,9 @@ import { notice, numbers, signed, Stage } from './harness.ts'
 import type { Client, Heard } from './harness.ts'
 
 // The vendor's client stops polling once the answer to its probe is there, and does not begin again
-// when the WebSocket then breaks: it hears nothing, and notices only when no heartbeat came for a
-// whole interval and its timeout. What the README tells clients to do about it is shown here to
-// help, and the hang to be there without.
+// when the WebSocket then breaks: it receives no event, and detects the break only when no
+// heartbeat came for a whole interval and its timeout. These tests show the hang, and that the fix
+// of the README ends it.
 
 let stage: Stage
 beforeAll(async () => {
@@ -118,9 +118,9 @@ describe.each([
     await using way = await startBreaking()
     const { client, sub } = await connect(io, way.url, false)
     const broke = await breakUpgrade(way, client, 0)
-    await stage.tell(sub, notice(1)) // what ends the poll that is still held: the client does not ask again
+    await stage.tell(sub, notice(1)) // ends the poll that is still held: the client does not poll again
     await stage.tell(sub, notice(2))
-    await systemClock.sleep(3_000) // nothing is to be seen: that is the fault
+    await systemClock.sleep(3_000) // no event arrives: that is the fault
     expect([broke, numbers(client).includes(2), client.socket.connected]).toEqual([1, false, true])
     client.socket.disconnect()
   })

@@ -6,8 +6,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { WebSocket } from 'ws'
 import { type Frame, frameOf, FrameWriter } from '#transport'
 
-// The writer stands on private parts of pinned vendor versions: what it relies on is shown here to
-// hold, and each fallback to serve.
+// The writer uses private parts of pinned vendor versions: these tests show that those parts work
+// as it expects, and that each fallback works.
 
 let http: HttpServer
 let server: Server
@@ -29,7 +29,7 @@ afterEach(async () => {
 
 const url = (): string => `http://127.0.0.1:${(http.address() as AddressInfo).port}`
 
-/** A connected client, the server's side of it, and what it has heard. */
+/** A connected client, the server's side of it, and the events that it received. */
 async function open(
   transports: string[],
 ): Promise<{ client: Client; socket: Socket; heard: unknown[] }> {
@@ -131,7 +131,7 @@ describe('order is kept', () => {
       socket.emit('n', (n += 1))
       writer.send(socket.conn, frameOf('n', (n += 1)))
       // An acknowledgement takes the vendor's path, and needs the client's answer: the turns
-      // interleave with what it reads.
+      // interleave with the client's reads.
       if (turn % 10 === 0)
         await new Promise<void>(
           (resolve) =>

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Client, payloadsOf, signed, Stage } from './harness.ts'
 
-// What a client says in `auth` besides its token may be wrong without costing anybody a connection.
+// Fields of `auth` other than the token may be wrong, and the connection is still accepted.
 
 let stage: Stage
 beforeAll(async () => void (stage = await Stage.open()))

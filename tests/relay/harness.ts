@@ -25,7 +25,7 @@ export const signed = (claims: JWTPayload = {}, secret = SECRET): Promise<string
 export type Heard = readonly [event: string, ...args: unknown[]]
 export type Client = { socket: Socket; heard: Heard[]; names(): string[]; closed: string[] }
 
-/** What a client is given; `at`: the URL of another relay, or of what stands in front of it. */
+/** The options of a client; `at`: the URL of another relay, or of a balancer in front. */
 type Options = Partial<ManagerOptions & SocketOptions> & { at?: string }
 
 /** The machine's clock, whose wall time a test may move on. */
@@ -55,7 +55,7 @@ function relayOn(
 const logInto = (lines: string[]): Logger =>
   createLogger('relay', 'trace', { write: (line) => void lines.push(line) })
 
-/** What a relay counts under this name, labels and all. */
+/** The samples of this metric of a relay, with their labels. */
 export async function counted(relay: Relay, name: string): Promise<number> {
   const text = await (await fetch(`http://127.0.0.1:${relay.probes.port}/metrics`)).text()
   const line = text.split('\n').find((each) => each.startsWith(`${name} `))

@@ -4,8 +4,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Relay } from '../../relay/server.ts'
 import { Stage } from './harness.ts'
 
-// A request for a session of another relay, byte for byte: what anybody may write into it, and what
-// comes back from its owner.
+// A request for a session of another relay, byte for byte: the headers that any client may write,
+// and the answer of the owner.
 
 let stage: Stage
 let owner: Relay
@@ -19,7 +19,7 @@ afterAll(() => stage[Symbol.asyncDispose]())
 
 const PATH = '/socket.io/?EIO=4&transport=polling'
 
-/** Sends a request as it is; answers the first line of what comes back, empty when nothing does. */
+/** Sends a request unchanged; returns the first line of the answer, empty without an answer. */
 function statusOf(at: Relay, text: string, waitMs = 15_000): Promise<string> {
   return new Promise((resolve) => {
     let answer = ''
@@ -34,7 +34,7 @@ function statusOf(at: Relay, text: string, waitMs = 15_000): Promise<string> {
   })
 }
 
-/** A session that is open at the owner, with nobody who asks for it. */
+/** Opens a session at the owner, without a pending request. */
 async function openSession(): Promise<string> {
   const text = await (await fetch(`${owner.url}${PATH}`)).text()
   return (JSON.parse(text.slice(1)) as { sid: string }).sid
@@ -109,8 +109,7 @@ describe('a request for a session is answered, and ends no other session,', () =
     'with each header that Node treats specially: at %s, %s',
     async (where, kind) => {
       const at = where === 'another' ? other : owner
-      // A poll of a session to which nobody says anything is held open: it has been taken in, which
-      // is all that is asked.
+      // A poll of a session without events is held open: the test only needs its acceptance.
       const waitMs = kind === 'poll' ? 1_000 : undefined
       const silent: string[] = []
       for (let from = 0; from < headerLines.length; from += AT_ONCE)
@@ -142,7 +141,7 @@ describe('a request for a session is answered, and ends no other session,', () =
   })
 })
 
-/** An owner that is no relay: it writes down what it is sent and answers what the test says. */
+/** An owner that is no relay: it records its requests and sends the answer of the test. */
 async function standIn(
   answer: string,
 ): Promise<AsyncDisposable & { sid: string; heard: string[] }> {

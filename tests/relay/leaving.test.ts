@@ -24,7 +24,7 @@ const send = (at: Relay, sid: string): Promise<number> =>
     ({ status }) => status,
   )
 
-/** Asks for a WebSocket of a session; answers the first line of what comes back. */
+/** Requests a WebSocket of a session; returns the first line of the answer. */
 function upgrade(at: Relay, sid: string): Promise<string> {
   const lines = [
     `GET /socket.io/?EIO=4&transport=websocket&sid=${sid} HTTP/1.1`,
@@ -52,7 +52,7 @@ test('a draining relay refuses WebSockets of other relays’ sessions, but not p
   const sid = await openSession(stage.relay)
   expect(await upgrade(leaving, sid)).toBe('HTTP/1.1 101 Switching Protocols')
   const other = await openSession(stage.relay)
-  await openSession(leaving) // nobody asks for it, so that the relay waits for it before it stops
+  await openSession(leaving) // no request polls it, so that the relay waits for it before it stops
   const stopped = leaving[Symbol.asyncDispose]()
   expect(await upgrade(leaving, other)).toBe('HTTP/1.1 503 Service Unavailable')
   expect(await send(leaving, other)).toBe(200)

@@ -4,7 +4,7 @@ import { createReader } from '#store'
 import { readingOf } from '../domain/orders.ts'
 import { type Client, notice, numbers, signed, Stage } from './harness.ts'
 
-// P4 where Redis lost a part of what it had: on a real Redis, with plain clients.
+// P4 after Redis lost a part of its data: on a real Redis, with plain clients.
 
 let stage: Stage
 beforeAll(async () => void (stage = await Stage.open()))
@@ -16,7 +16,7 @@ const from = async (user: string, lastEventId: string): Promise<Client> =>
   stage.authorized({ auth: { token: await signed({ sub: user }), lastEventId } }, user)
 const TOLD_ANEW = ['connection.authorized', 'state.resync', 'state.sync']
 
-/** A user whose five events are told; ids by their number. */
+/** A user with five events that were sent; ids by their number. */
 async function five(): Promise<{ user: string; ids: string[] }> {
   const user = newUser()
   const ids = ['']
@@ -78,7 +78,7 @@ describe('the end of the log is lost, and the state is not', () => {
 })
 
 describe('state and log fall back together, as after a failover', () => {
-  /** A replica that had three of the five is what goes on. */
+  /** The replica that takes over has three of the five events. */
   async function fallenBack() {
     const { user, ids } = await five()
     const redis = stage.redis.connect()
@@ -95,7 +95,7 @@ describe('state and log fall back together, as after a failover', () => {
     await expect.poll(() => back.names()).toEqual(TOLD_ANEW)
     expect(back.heard.at(-1)?.[1]).toMatchObject({ lastEventId: ids[3] })
     await stage.tell(user, notice(14))
-    await expect.poll(() => live.names()).toEqual(TOLD_ANEW) // what follows does not follow what it has
+    await expect.poll(() => live.names()).toEqual(TOLD_ANEW) // the new event does not follow its last event
     await expect.poll(() => numbers(before)).toEqual([3, 14])
     await expect.poll(() => numbers(back)).toEqual([14])
     const late = await from(user, ids[4]!)

@@ -126,7 +126,7 @@ describe('a session id', () => {
   test('of a crashed relay is unknown within seconds, and its record makes no loop', async () => {
     const redis = stage.redis.connect()
     const { port } = relays[1]!
-    // A record that leads back to a relay which does not own it, under a key that is nobody's.
+    // A record that leads back to a relay which does not own it, under the key of no relay.
     await redis.set(
       'relay:ghost',
       JSON.stringify({ host: '127.0.0.1', port, hopKey: 'stale' }),

@@ -71,8 +71,8 @@ describe('messages a minute', () => {
     ])
     next.socket.emit('anything')
     await expect.poll(() => failed(next)).toEqual(['RATE_LIMIT_EXCEEDED'])
-    // Where it was closed: turned away unread. On the other relay: told once, in no room, then
-    // turned away unread.
+    // At the relay that closed it: turned away unread. At the other relay: one error, in no room,
+    // then turned away unread.
     const here = stage.connect({ query: { token }, at: second.url })
     await expect.poll(() => here.closed).toEqual(['websocket error'])
     const there = stage.connect({ query: { token } })
@@ -139,7 +139,7 @@ describe('while Redis does not answer', () => {
     try {
       for (let n = 0; n < 10; n += 1)
         client.socket.emit('market.unsubscribe', { symbols: ['AAPL'] })
-      const other = own.connect({}) // what it is told shows that the relay has taken in the ten
+      const other = own.connect({}) // its error shows that the relay has received the ten
       await expect.poll(() => failed(other)).toHaveLength(1)
       expect(failed(client)).toEqual([])
       client.socket.emit('market.unsubscribe', { symbols: ['AAPL'] })

@@ -19,8 +19,8 @@ const relayOn = ({ url }: RedisGroup): Promise<Relay> => {
 }
 
 /**
- * Commits events one after another, each again until it is there: what was committed without an
- * answer clashes with its repetition.
+ * Commits events one after another, each again until it is stored: the repetition of a commit that
+ * was stored without an answer is a conflict.
  */
 function teller(group: RedisGroup, userId: string): (n: number) => Promise<void> {
   const store = createStore(group.connect())

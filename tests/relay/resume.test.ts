@@ -12,7 +12,7 @@ afterAll(() => stage[Symbol.asyncDispose]())
 let users = 0
 const newUser = (): string => `resumer-${(users += 1)}`
 const idIn = ([, , meta]: Heard): string | undefined => (meta as { id?: string } | undefined)?.id
-/** What a client that follows the rule keeps. */
+/** The id that a client keeps if it follows the rule. */
 const lastId = (client: Client, before = ''): string =>
   client.heard.map(idIn).findLast(Boolean) ?? before
 const resync = {

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { systemClock } from '#runtime'
 import { Stage } from './harness.ts'
 
-// Connections below HTTP: what costs a relay something before anybody has said who they are.
+// Connections below HTTP: the cost for a relay before any token arrives.
 
 let stage: Stage
 const sockets: Socket[] = []

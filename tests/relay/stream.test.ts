@@ -9,7 +9,7 @@ import { FakeClock, settle } from '../support/fake-clock.ts'
 
 const idOf = (n: number): string => `17000000000${String(n).padStart(2, '0')}-00000`
 
-/** A stream over a log in memory, and what it has said. */
+/** A stream over a log in memory, and the events that it sent. */
 function open() {
   const log: LogEntry[] = []
   const said: string[] = []
@@ -108,7 +108,7 @@ describe('a stream', () => {
     void stream.check()
     happen()
     const started = start('0000000000000-00000')
-    state.onRead = () => happen() // what comes while the log is read
+    state.onRead = () => happen() // an event while the log is read
     await started
     await settle()
     for (let n = 0; n < 3; n += 1) {
@@ -199,7 +199,7 @@ describe('a stream', () => {
     expect(said).toEqual(['placed', 'e1', 'state.resync', 'state.sync'])
     happen(false)
     happen(false)
-    log.splice(3, 1) // what follows the last id that was sent is trimmed away
+    log.splice(3, 1) // the entries behind the last sent id are trimmed
     await stream.sync(['portfolio'])
     expect(said.slice(4)).toEqual(['state.resync', 'state.sync'])
     await stream.sync(['portfolio'])

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Client, payloadsOf, signed, Stage } from './harness.ts'
 
-// Who brings no token is told so once a minute and address, and then left without an answer until
-// the connect timeout closes.
+// A client without a token gets the error once a minute and address, and is then left without an
+// answer until the connect timeout closes.
 
 let stage: Stage
 beforeAll(async () => void (stage = await Stage.open({ RELAY_TRUSTED_PROXIES: '1' })))
@@ -32,7 +32,7 @@ describe('a client without a token', () => {
       await expect
         .poll(() => second.closed.length + polling.closed.length, { timeout: 15_000 })
         .toBe(2)
-      expect(performance.now() - startMs).toBeGreaterThan(3_000) // left to wait, which is what slows a client down
+      expect(performance.now() - startMs).toBeGreaterThan(3_000) // left to wait, which slows a client down
       expect([...second.names(), ...polling.names()]).toEqual([])
     },
   )

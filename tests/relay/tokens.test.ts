@@ -123,7 +123,7 @@ describe('a client with a wrong token or none, left alone with default settings'
       const client = stage.connect({ ...how(token), transports: [transport], reconnection: true })
       let attempts = 1
       client.socket.io.on('reconnect_attempt', () => (attempts += 1))
-      // A refusal is remembered for a minute: an attempt right after it would be told why once
+      // A refusal is remembered for a minute: an attempt right after it would get the error once
       // more.
       const untilMs = performance.now() + 57_000
       await expect

@@ -6,8 +6,8 @@ import type { Relay } from '../../relay/server.ts'
 import { startBalancer } from './balancer.ts'
 import { notice, signed, Stage } from './harness.ts'
 
-// Clients that nobody here wrote, used as their documentation and the event specification say, and
-// in no other way. Each request of theirs reaches any of two relays.
+// Third-party clients, used as their documentation and the event specification describe, and in no
+// other way. Each of their requests reaches any of two relays.
 
 let stage: Stage
 let relays: Relay[]

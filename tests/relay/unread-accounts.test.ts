@@ -87,7 +87,7 @@ describe('a linked account that was not read yet', () => {
       writes: [],
       events: [notice(1)],
     })
-    await expect.poll(() => numbers(client)).toEqual([1]) // what happens meanwhile is told
+    await expect.poll(() => numbers(client)).toEqual([1]) // events in the meantime are sent
     expect(cashOf(client)).toEqual([])
     await read(stage, user, 'c2', '23')
     await expect.poll(() => cashOf(client), slow).toEqual([123])

@@ -3,8 +3,7 @@ import { createProducer, type Producer } from '#producer'
 import { createLogger } from '#runtime'
 import { type Client, notice, numbers, payloadsOf, signed, Stage } from './harness.ts'
 
-// Every id that the contract allows: one room, one log, one set of keys, whatever its characters
-// mean elsewhere.
+// Every id that the contract allows: one room, one log, one set of keys, for any characters.
 
 let stage: Stage
 let producer: Producer

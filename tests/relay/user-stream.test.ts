@@ -23,7 +23,8 @@ const liveOf = (n: number): Logged => {
 }
 
 /**
- * A log in memory. What is read is decided when the read begins, and told when `answer` is called.
+ * A log in memory. The result of a read is fixed when the read begins, and returned when `answer`
+ * is called.
  */
 function memoryLog() {
   const log: LogEntry[] = []
@@ -70,7 +71,7 @@ function open(clock: Clock = systemClock, { log, ...memory } = memoryLog()) {
   return { ...memory, log, heard, stream: new UserStream(deps, 'alice', outlet) }
 }
 
-/** Lets whatever can go on without an answer go on. */
+/** Lets each step run that needs no answer. */
 const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
 test('a check of the log skips a stream that has no place yet', async () => {
@@ -117,7 +118,7 @@ test('a check during another check runs after it', async () => {
   await started
   void stream.check()
   await settled()
-  log.push(entryOf(1)) // committed after the first look has read, and told to nobody
+  log.push(entryOf(1)) // committed after the first check has read, and not published
   void stream.check()
   answer()
   await settled()
@@ -190,7 +191,7 @@ test('a part requested before an account was read comes whole, behind the resync
 })
 
 const resyncOf = (n: number): LogEntry => ({ ...entryOf(n), event: 'state.resync' })
-/** What follows the n-th entry once all between the two is lost. */
+/** The entry after the n-th entry once all entries between them are lost. */
 const goingOnFrom = (n: number): LogEntry => ({ ...entryOf(9), prev: idOf(n) })
 
 test.each([

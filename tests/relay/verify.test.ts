@@ -11,7 +11,7 @@ const token = (claims: Record<string, unknown>): Promise<string> =>
     .setProtectedHeader({ alg: 'HS256' })
     .sign(new TextEncoder().encode(SECRET))
 
-/** What is answered at `nowMs`: the code of the refusal and what it says, or `null`. */
+/** The answer at `nowMs`: the code and the message of the refusal, or `null`. */
 async function refusal(
   claims: Record<string, unknown>,
   nowMs = START_S * 1_000,

@@ -5,8 +5,8 @@ import { expect, test } from 'vitest'
 const run = promisify(execFile)
 
 /**
- * A process whose `running` is this text of code, and which then does `afterwards`; answers what it
- * printed and how it ended.
+ * A process whose `running` is this text of code, and which then does `afterwards`; returns its
+ * output and exit code.
  */
 async function processOf(
   running: string,

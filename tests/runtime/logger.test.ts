@@ -2,7 +2,7 @@ import { Writable } from 'node:stream'
 import { describe, expect, test } from 'vitest'
 import { createLogger } from '#runtime'
 
-/** What one log call writes. */
+/** The line that one log call writes. */
 function written(write: (log: ReturnType<typeof createLogger>) => void): string {
   let text = ''
   const sink = new Writable({

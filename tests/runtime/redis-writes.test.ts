@@ -6,7 +6,7 @@ import { startRedisCluster } from '../support/redis-groups.ts'
 
 const log = createLogger('test', 'silent')
 
-/** How often anything is written to a socket from now on, whatever its size. */
+/** Counts the writes to sockets from now on, of any size. */
 function writes(): () => number {
   const names = ['_write', '_writev'] as const
   const spies = names.map((name) => vi.spyOn(Socket.prototype, name))

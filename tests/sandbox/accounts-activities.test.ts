@@ -3,9 +3,7 @@ import { type MoneyMoveRequest, type Sandbox, startSandbox } from '#sandbox'
 import { officialSdk } from './official-sdk.ts'
 import { call } from './wire.ts'
 
-/**
- * What moves an account besides fills, how it is listed, and what the account was worth meanwhile.
- */
+/** Movements of an account besides fills, their list, and the value of the account meanwhile. */
 
 let sandbox: Sandbox
 

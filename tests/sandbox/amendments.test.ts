@@ -5,8 +5,8 @@ import { officialSdk, sdkTradeStream } from './official-sdk.ts'
 import { call } from './wire.ts'
 
 /**
- * Executions that are busted or corrected after they were told: events, lists, books. Every figure
- * is worked out by hand.
+ * Executions that are busted or corrected after they were reported: events, lists, books. Every
+ * figure is worked out by hand.
  */
 
 let sandbox: Sandbox

@@ -13,7 +13,7 @@ const headersOf = (n: number) => ({
   'apca-api-secret-key': keysOf(n).secret,
 })
 
-/** What open orders hold back is never more than there is, and never less than nothing. */
+/** Open orders never hold more than there is, and never less than zero. */
 async function checkReservations(sandbox: Sandbox, n: number): Promise<void> {
   const account = (await call(sandbox, 'GET', '/v2/account', undefined, headersOf(n))).body as Row
   expect(new Big(account['buying_power'] ?? -1).gte(0), 'no negative buying power').toBe(true)

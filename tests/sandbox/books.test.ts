@@ -9,7 +9,7 @@ import { call } from './wire.ts'
  * one run.
  */
 
-/** Asks to replace the newest open order; whether it may is the broker's business. */
+/** Requests a replacement of the newest open order; the broker accepts or refuses. */
 async function replaceNewest(sandbox: Sandbox, roll: (sides: number) => number): Promise<void> {
   const [newest] = (await call(sandbox, 'GET', '/v2/orders?limit=1')).body as Row[]
   if (newest === undefined) return

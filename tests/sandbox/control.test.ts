@@ -111,7 +111,7 @@ test.skipIf(outside === undefined)(
 )
 
 describe('control calls that a web page makes', () => {
-  /** As a browser would: `fetch` of Node lets nobody set the host. */
+  /** Sends as a browser does: `fetch` of Node does not allow to set the host. */
   const sent = (headers: Record<string, string>, body = ''): Promise<number> =>
     new Promise((resolve, reject) => {
       const { port } = sandbox

@@ -3,10 +3,7 @@ import { type Sandbox, startSandbox } from '#sandbox'
 import { checkBooks } from './books.ts'
 import { call, demoKeys } from './wire.ts'
 
-/**
- * What a company does to its shares: positions and prices change in every account, and no order
- * says so.
- */
+/** Corporate actions: positions and prices change in every account, without an order. */
 
 const otherKeys = { 'apca-api-key-id': 'demo-key-2', 'apca-api-secret-key': 'demo-secret-2' }
 let sandbox: Sandbox

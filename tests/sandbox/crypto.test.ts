@@ -4,8 +4,8 @@ import { checkBooks } from './books.ts'
 import { call, Wire } from './wire.ts'
 
 /**
- * What is different about crypto: a fee taken out of what is received, and a position that is named
- * without its slash.
+ * Differences of crypto: a fee taken from the bought quantity, and a position named without its
+ * slash.
  */
 
 let sandbox: Sandbox

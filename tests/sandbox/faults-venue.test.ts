@@ -4,8 +4,8 @@ import { officialSdk, sdkTradeStream } from './official-sdk.ts'
 import { call } from './wire.ts'
 
 /**
- * What the venue and the broker's views make of requests that were accepted, as the official SDK
- * sees it. Time is the market's.
+ * Faults of the venue and of the broker's views for accepted requests, as the official SDK sees
+ * them. Time is the market's.
  */
 
 let sandbox: Sandbox

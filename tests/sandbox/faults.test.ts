@@ -3,9 +3,7 @@ import { type Fault, type Sandbox, startSandbox } from '#sandbox'
 import { officialSdk } from './official-sdk.ts'
 import { call } from './wire.ts'
 
-/**
- * Each fault of a request, as the official SDK sees it, and what the broker's books say happened.
- */
+/** Each fault of a request, as the official SDK sees it, and as the broker's books record it. */
 
 let sandbox: Sandbox
 
@@ -158,7 +156,7 @@ describe('arming', () => {
 })
 
 describe('by chance', () => {
-  /** What became of twenty reads: a status, or that there was no answer. */
+  /** The outcome of twenty reads: a status, or no answer. */
   const statuses = async (faultSeed: string): Promise<unknown[]> => {
     await using server = await startSandbox({ seed: 'one', faultSeed, faultShare: 0.5, tickMs: 0 })
     const results: unknown[] = []

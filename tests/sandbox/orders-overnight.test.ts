@@ -3,7 +3,7 @@ import { type Sandbox, startSandbox } from '#sandbox'
 import { call } from './wire.ts'
 
 /**
- * The night: what a position cost turns from the day's weighted average into first in, first out
+ * The night: the cost of a position turns from the day's weighted average into first in, first out
  * over days.
  */
 

@@ -53,7 +53,7 @@ async function working(change: object = {}): Promise<string> {
   return idOf(answer)
 }
 
-/** What the trade stream says, as `event client-id status`. */
+/** The updates of the trade stream, as `event client-id status`. */
 async function listen(): Promise<() => string[]> {
   const wire = await new Wire(`${sandbox.wsUrl}/stream`).opened()
   sockets.push(wire)

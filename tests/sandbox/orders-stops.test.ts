@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { type Sandbox, startSandbox } from '#sandbox'
 import { type Answer, call } from './wire.ts'
 
-/** Orders that wait for a price: what each refuses, when it triggers, and how a trail moves. */
+/** Orders that wait for a price: refusals, triggers, and trailing prices. */
 
 let sandbox: Sandbox
 

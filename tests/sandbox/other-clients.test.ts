@@ -3,8 +3,7 @@ import { type Sandbox, startSandbox } from '#sandbox'
 import { call, Wire } from './wire.ts'
 
 /**
- * What clients other than the official SDK send, each as seen on the wire: odd, but understood by
- * the broker.
+ * Requests of clients other than the official SDK, as on the wire: odd, but accepted by the broker.
  */
 
 let sandbox: Sandbox

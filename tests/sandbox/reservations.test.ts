@@ -5,7 +5,7 @@ import { FakeClock } from '../support/fake-clock.ts'
 import { dice, type Row } from './books.ts'
 import { call } from './wire.ts'
 
-/** What open orders hold of an account, against figures worked out from its ledger. */
+/** The holds of open orders on an account, against figures worked out from its ledger. */
 
 const keys = { 'apca-api-key-id': 'cash', 'apca-api-secret-key': 'only' }
 const closed = new Set(['filled', 'canceled', 'expired', 'rejected', 'replaced'])
@@ -13,7 +13,7 @@ const sum = (values: readonly Big[]): Big =>
   values.reduce((total, value) => total.plus(value), new Big(0))
 const left = ({ qty, filled_qty: filled }: Row): Big => new Big(qty ?? 0).minus(filled ?? 0)
 
-/** A cash account holds the limit of what its buys have left; its sells hold the shares. */
+/** A cash account holds the limit value of its remaining buys; its sells hold the shares. */
 async function checkHolds(sandbox: Sandbox): Promise<void> {
   const books = sandbox.control.ledger('cash').accounts['cash']!
   const open = (books.orders as Row[]).filter(({ status }) => !closed.has(status ?? ''))

@@ -19,7 +19,7 @@ for (const file of readdirSync(folder)) {
 }
 
 /**
- * What is wrong with a value, one line each; empty when nothing is.
+ * The errors of a value, one line each; empty without an error.
  * @param schema the name of a file, `order`, or of a definition in it,
  *   `latest#/$defs/stock-latest-bars`
  */

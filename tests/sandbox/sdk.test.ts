@@ -2,7 +2,9 @@ import { Alpaca } from '@alpacahq/alpaca-trade-api'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { type Sandbox, startSandbox } from '#sandbox'
 
-/** The official SDK, unchanged, sees a broker: what its models and streams make of the sandbox. */
+/**
+ * The official SDK, unchanged, works with the sandbox as with the broker: its models and streams.
+ */
 
 let sandbox: Sandbox
 const open: { disconnect(): void }[] = []
@@ -41,7 +43,7 @@ type Update = {
   qty?: string
 }
 
-/** Opens the trade stream and answers what it hears, once the server has acknowledged `listen`. */
+/** Opens the trade stream and returns its updates, once the server has acknowledged `listen`. */
 async function listen(alpaca: Alpaca): Promise<Update[]> {
   const updates: Update[] = []
   const stream = alpaca.trading.stream({ url: `${sandbox.wsUrl}/stream` })

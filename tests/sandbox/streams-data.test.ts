@@ -7,7 +7,7 @@ import { type Sandbox, type SandboxOptions, startSandbox } from '#sandbox'
 import { FakeClock } from '../support/fake-clock.ts'
 import { call, demoKeys, Wire } from './wire.ts'
 
-/** Every market data feed: what it carries, whom it lets in, and how it refuses. */
+/** Every market data feed: its messages, its admission, and its refusals. */
 
 const MINUTE_MS = 60_000
 const running: Sandbox[] = []

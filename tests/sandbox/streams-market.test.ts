@@ -7,8 +7,8 @@ import { problemsOf } from './schema-check.ts'
 import { call, demoKeys, Wire } from './wire.ts'
 
 /**
- * Messages that nothing in the market gives rise to, told by command. AAPL last traded 100 shares
- * at 185.10.
+ * Messages that do not arise from the market, sent by command. AAPL last traded 100 shares at
+ * 185.10.
  */
 
 const AT = '2024-03-15T14:00:00.000Z'

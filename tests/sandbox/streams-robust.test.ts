@@ -8,8 +8,8 @@ import { FakeClock } from '../support/fake-clock.ts'
 import { call, demoKeys, Wire } from './wire.ts'
 
 /**
- * Clients that misbehave: each gets a clear answer or is dropped, memory stays bounded, and
- * everybody else is served.
+ * Clients that misbehave: each gets a clear answer or is dropped, memory stays bounded, and other
+ * clients are served.
  */
 
 const MIB = 1024 * 1024
@@ -103,7 +103,8 @@ describe('bodies', () => {
     const answered = answerOf(chunked)
     chunked.write(head('POST', '/v2/orders', 'transfer-encoding: chunked\r\n'))
     chunked.write(Buffer.concat([chunk, chunk]))
-    // Who has sent more than was read may find the connection reset before it has read why.
+    // A client that has sent more than was read may find the connection reset before it has read
+    // the reason.
     expect(await answered).toMatch(/^$|^HTTP\/1\.1 413 .*"code":41310000/s)
     const before = process.memoryUsage().rss
     const stubborn = await dial()

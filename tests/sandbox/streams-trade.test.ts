@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { type Sandbox, startSandbox } from '#sandbox'
 import { call, Wire } from './wire.ts'
 
-/** The trade stream: who is let in, what `listen` means, and every event it can tell. */
+/** The trade stream: its admission, the effect of `listen`, and every event that it can send. */
 
 let sandbox: Sandbox
 const wires: Wire[] = []

@@ -48,7 +48,7 @@ export class Wire {
     this.socket.on('error', () => undefined)
   }
 
-  /** What was heard, as JSON. */
+  /** The received messages, parsed as JSON. */
   get heard(): unknown[] {
     return this.frames.map(({ data }) => JSON.parse(data.toString()) as unknown)
   }

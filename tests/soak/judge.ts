@@ -14,8 +14,7 @@ import type { AccountLedger } from '#sandbox'
 import type { LogEntry, UserSnapshot } from '#store'
 
 /**
- * Everything that is compared for one user: the broker's ledger, our state, and what clients were
- * told.
+ * The evidence for one user: the broker's ledger, our state, and the events that clients received.
  */
 export type Evidence = Readonly<{
   userId: string
@@ -26,13 +25,13 @@ export type Evidence = Readonly<{
   told: readonly LogEntry[]
 }>
 
-/** What is wrong, counted. */
+/** The differences, counted. */
 export type Verdict = {
   differences: string[]
   duplicateOrders: number
   missingFills: number
   repeatedFills: number
-  /** Which trades the last two are about, and what was told of them. */
+  /** The trades of the last two counts, with the events that clients received. */
   fills: string[]
 }
 
@@ -59,7 +58,7 @@ function flatOrders(ledger: AccountLedger): Map<string, Row> {
   return flat
 }
 
-/** Cost and quantity of what an order executed, from the executions themselves. */
+/** Cost and quantity of each order, from its executions. */
 function executedOf(ledger: AccountLedger): Map<string, { quantity: Decimal; cost: Decimal }> {
   const sums = new Map<string, { quantity: Decimal; cost: Decimal }>()
   for (const row of ledger.executions as readonly Row[]) {
@@ -85,7 +84,7 @@ const FINAL: ReadonlySet<string> = new Set([
   'rejected',
   'replaced',
 ])
-/** Our word for what the broker shows. */
+/** Our status for the broker's status. */
 const statusOf = (row: Row): string => {
   const status = text(row, 'status')
   return FINAL.has(status)
@@ -178,8 +177,8 @@ const ENDING_OF: Readonly<Record<string, string>> = {
 }
 
 /**
- * What clients were told of one trade: submitted first and once, quantities that only grow and end
- * at what executed, one ending.
+ * Checks the events of one trade: submitted first and once, quantities that only grow and end at
+ * the executed total, one ending.
  */
 function judgeEvents(
   order: Order,
@@ -205,8 +204,8 @@ function judgeEvents(
   for (const { event, payload } of mine) {
     const now = quantityTold(event, payload as Row)
     if (now === null) continue
-    // An order sized in money may execute before anybody knows that this was all of it: its ending
-    // then adds nothing.
+    // An order sized in money may execute before its last execution is known to be the last: its
+    // ending then adds nothing.
     const isGrown =
       now > sofar || (now === sofar && event === 'trade.filled' && order.notional !== null)
     if (!isGrown && event !== 'trade.corrected') verdict.repeatedFills += 1
@@ -223,7 +222,7 @@ function judgeEvents(
 const toldAs = ({ event, payload }: LogEntry): string =>
   `${event} ${quantityTold(event, payload as Row) ?? ''}`.trim()
 
-/** The cumulative quantity that an event tells, or `null`. */
+/** The cumulative quantity of an event, or `null`. */
 function quantityTold(event: string, payload: Row): number | null {
   if (event === 'trade.filled') return payload['quantity'] as number
   return event === 'trade.partialFill' || event === 'trade.corrected'

@@ -4,8 +4,8 @@ import { type Chance, createChance } from '../../src/apps/sandbox/chance.ts'
 import { connectionOf, userOf } from '../support/ground.ts'
 
 /**
- * What the soak asks for, all of it drawn from the seed: the same seed asks for the same things in
- * the same order.
+ * The requests of the soak, drawn from the seed: the same seed makes the same requests in the same
+ * order.
  */
 export type SoakRequest =
   | Readonly<{ type: 'submit'; order: SubmitOrder }>

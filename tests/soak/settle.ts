@@ -10,7 +10,7 @@ const SETTLE_MS_MAX = 240_000
 const LOOK_MS = 2_000
 const SHOWN_MAX = 20
 
-/** The broker's ledger, our state and what clients were told, compared user by user. */
+/** Compares the broker's ledger, our state and the clients' events, user by user. */
 async function judgeAll(
   ground: Ground,
   store: Store,
@@ -74,6 +74,6 @@ export const inWords = ({
   `${differences.length} differences, ${duplicateOrders} duplicate orders, ` +
   `${missingFills} missing fills, ${repeatedFills} repeated fills`
 
-/** The first of what was found, in words. */
+/** The first findings, as text. */
 export const findings = ({ differences, fills }: Verdict): string[] =>
   [...differences, ...fills].slice(0, SHOWN_MAX)

@@ -10,11 +10,11 @@ const FOLLOW_MS = 250
  * trimmed, so the end is too late.
  */
 export class LogTail {
-  /** The logs as they stand: what Redis lost is not in them any more. */
+  /** The logs as they are stored: entries that Redis lost are not in them any more. */
   readonly entries = new Map<string, LogEntry[]>()
   /** Breaks of the chain of ids behind which nothing was lost. */
   holes = 0
-  /** Events that were read and then lost with Redis: a client is told to read the state anew. */
+  /** Events that were read and then lost with Redis: clients get a resync. */
   takenBack = 0
   readonly #reader: Reader
   readonly #users: readonly string[]
@@ -60,7 +60,7 @@ export class LogTail {
   }
 
   /**
-   * Ids grow, and none is used twice: what is beyond `top` and was not followed by more is gone.
+   * Ids grow, and none is used twice: entries beyond `top` that no later entry follows are gone.
    */
   #takeBack(seen: LogEntry[], top: string): void {
     const kept = seen.findLastIndex(({ id }) => id <= top) + 1

@@ -60,7 +60,7 @@ describe('RDQ-07 a script that stops half way', () => {
           entries: 0,
           version: '0',
         })
-      else if (entries.at(-1)?.id !== top) expect(entries.length).toBeLessThan(2) // the log lacks what the state names: a resync
+      else if (entries.at(-1)?.id !== top) expect(entries.length).toBeLessThan(2) // the log lacks an event that the state names: a resync
       const again = await store.commit(user, commit)
       expect(again.kind).toBe(isWritten ? 'conflict' : 'committed')
       expect((await store.loadSlice(user, address)).slice.order).toEqual(order)

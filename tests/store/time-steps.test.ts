@@ -10,8 +10,8 @@ import {
 import { startRedis, type TestRedis } from '../support/redis.ts'
 
 /**
- * The time of Redis steps back when a replica takes over whose clock is behind: what it stored
- * before ends in the far future.
+ * The time of Redis steps back when a replica takes over whose clock is behind: times stored before
+ * then end in the far future.
  */
 const STEP_MS = 3_600_000
 

@@ -6,7 +6,28 @@ import {
   div,
   type RiskQuote,
 } from '#domain'
-import { type AccountStanding, type ActivityStream, type ActivityStreamListener, type Broker, BrokerError, type CancelOutcome, type BrokerPosition, type MarketClock, type MarketSession, type OrderBust, type OrderExecution, type OrderFilter, type OrderPage, ORDERS_PER_PAGE, type OrderTicket, type ReplaceOutcome, type ReplaceTicket, type SubmitOutcome, type TradeStream, type TradeStreamListener } from '../../workers/broker/port.ts'
+import {
+  type AccountStanding,
+  type ActivityStream,
+  type ActivityStreamListener,
+  type Broker,
+  BrokerError,
+  type CancelOutcome,
+  type BrokerPosition,
+  type MarketClock,
+  type MarketSession,
+  type OrderBust,
+  type OrderExecution,
+  type OrderFilter,
+  type OrderPage,
+  ORDERS_PER_PAGE,
+  type OrderTicket,
+  type ReplaceOutcome,
+  type ReplaceTicket,
+  type SubmitOutcome,
+  type TradeStream,
+  type TradeStreamListener,
+} from '../../workers/broker/port.ts'
 import type { BrokerActivity } from '../../src/domain/activities.ts'
 import { CallFaults, type CallFault, type CallName } from './broker/faults.ts'
 import { isClosed } from './broker/ledger.ts'
@@ -14,22 +35,21 @@ import { availableOf } from './broker/rules.ts'
 import { sessionsBetween } from './broker/sessions.ts'
 import { Venue } from './broker/venue.ts'
 
-/** What goes wrong with the next submissions, in short; `fail` has every fault of every call. */
+/** Faults of the next submissions, in short; `fail` has every fault of every call. */
 export type SubmitFault = 'lose_reply' | 'lose_request' | 'refuse' | 'rate_limit'
 
 const DAY_MS = 86_400_000
 
 /**
- * The model broker: an account whose ledger tests compare with. It acts when a test says so (see
- * `Venue`) and is never kinder than the real one; calls, the streams and what the lists show go
- * wrong on request.
+ * The model broker: an account whose ledger tests compare with. It acts when a test calls it (see
+ * `Venue`) and is never more lenient than the real one; calls, streams and lists fail on request.
  */
 export class FakeBroker extends Venue implements Broker {
   readonly submissions: OrderTicket[] = []
   readonly replaces: ReplaceTicket[] = []
   readonly cancels: string[] = []
   readonly faults: SubmitFault[] = []
-  /** Calls so far, whatever became of them. */
+  /** Calls so far, with any outcome. */
   readonly calls: { on: CallName; atMs: number }[] = []
   readonly #calls = new CallFaults(this.clock)
   #isRevoked = false

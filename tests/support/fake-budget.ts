@@ -10,8 +10,8 @@ const isBeside = (kind: RequestKind): boolean => kind === 'reconcile' || kind ==
 /** The last ten of a window are for these. */
 const isUrgent = (kind: RequestKind): boolean => kind === 'cancel' || kind === 'resolve'
 /**
- * What may be asked in a window, each share of those that it is about; a share that yields does so
- * while there is enough to spare.
+ * The requests that a window allows, in total and by class; a share that yields does so while there
+ * is enough to spare.
  */
 const SHARES: readonly Readonly<{
   of(kind: RequestKind): boolean
@@ -93,8 +93,8 @@ export class FakeBudget implements Budget {
   }
 
   /**
-   * The account as it is now: what is later than that, before a step back of the time, counts as
-   * now, and is kept so.
+   * The account at this time: times later than now, from before a step back of the time, count as
+   * now, and are stored so.
    */
   #read(account: ConnectionRef, nowMs: number): Account {
     const now = Math.floor(nowMs / SLICE_MS)

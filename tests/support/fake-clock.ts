@@ -41,7 +41,7 @@ export class FakeClock implements Clock {
     return () => cancel()
   }
 
-  /** Moves time, running every timer that falls due on the way, and lets what it started settle. */
+  /** Moves time, runs every timer that falls due on the way, and lets their work settle. */
   async advance(byMs: number): Promise<void> {
     await settle()
     const until = this.#nowMs + byMs

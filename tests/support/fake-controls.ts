@@ -30,7 +30,7 @@ export class FakeControls implements Controls {
   readonly #accounts = new Map<string, string>()
   #globalHalt: Halt | null = null
   readonly #nextRevision: () => number
-  /** Is told whose records were changed; `null`: of everybody. */
+  /** Called with the user whose records changed; `null`: every user. */
   readonly onChange = new Set<(userId: string | null) => void>()
 
   constructor(nextRevision: () => number) {
@@ -71,7 +71,7 @@ export class FakeControls implements Controls {
     this.tell(null)
   }
 
-  /** Who has each broker account, as the index of accounts says: `<user> <connection>`. */
+  /** The connection of each broker account, as in the index of accounts: `<user> <connection>`. */
   holders(): ReadonlyMap<string, string> {
     return this.#accounts
   }
@@ -213,7 +213,9 @@ export class FakeControls implements Controls {
       : 'unverified'
   }
 
-  /** A connection as it is now, without waiting: what a process remembers that has just read it. */
+  /**
+   * A connection in its current state, without waiting: as a process caches it right after a read.
+   */
   linked({ userId, connectionId }: ConnectionRef): LinkedConnection | null {
     const connection = this.#get<BrokerConnection>(userId, `connection:${connectionId}`)
     return connection === null

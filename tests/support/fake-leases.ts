@@ -1,6 +1,6 @@
 /**
- * Tokens of the leases that are held, by `<user> <connection>`. It tells when one of them is free
- * again, in whatever way.
+ * Tokens of the leases that are held, by `<user> <connection>`. A listener is called when one of
+ * them is free again, for any reason.
  */
 export class FakeLeases extends Map<string, string> {
   readonly #onFree = new Set<(name: string) => void>()

@@ -35,15 +35,15 @@ const START_MS = 1_700_000_000_000
 const COMMITS_LOST_MAX = 100
 
 /**
- * The store port in memory. It passes the suite that the store on Redis passes, and shows what it
- * holds.
+ * The store port in memory. It passes the suite of the store on Redis, and gives tests access to
+ * its content.
  */
 export class FakeStore implements Store {
   readonly #users = new Map<string, FakeUser>()
-  /** What users were before each of the latest commits, oldest first. */
+  /** The users before each of the latest commits, oldest first. */
   readonly #undo: { userId: string; before: FakeUser }[] = []
   readonly leases = new FakeLeases()
-  /** What is linked, limited and halted; `link` is the short way for a connection that works. */
+  /** Connections, limits and halts; `link` is the short way to a working connection. */
   readonly controls: FakeControls
   readonly budget: FakeBudget
   readonly pace: FakePace
@@ -67,16 +67,16 @@ export class FakeStore implements Store {
     this.controls.link(ref)
   }
 
-  /** How often it lost anything. */
+  /** How often the store lost writes. */
   losses = 0
-  /** When it last did. */
+  /** When the store last lost writes. */
   lostMs = -Infinity
-  /** When it last lost everything. */
+  /** When the store last lost everything. */
   wipedMs = -Infinity
 
   /**
-   * The last `count` commits were acknowledged, and are gone all the same: as when Redis dies
-   * before it has synced them.
+   * Drops the last `count` commits although they were acknowledged, as a crash of Redis before its
+   * sync does.
    */
   loseLast(count: number): void {
     this.losses += 1
@@ -85,7 +85,7 @@ export class FakeStore implements Store {
       this.#users.set(userId, before)
   }
 
-  /** The state of a user is gone, and the log stands. */
+  /** Drops the state of a user; the log stays. */
   loseState(userId: string): void {
     const lost = this.#user(userId)
     const left = new FakeUser()
@@ -97,7 +97,7 @@ export class FakeStore implements Store {
     this.#users.set(userId, left)
   }
 
-  /** Puts an entry into the log behind the back of the state. */
+  /** Appends an entry to the log without a write to the state. */
   appendToLog(userId: string, id: string): void {
     const user = this.#user(userId)
     const { last } = user
@@ -125,15 +125,15 @@ export class FakeStore implements Store {
     if (last !== undefined && last.id > user.trimmedTo) user.trimmedTo = last.id
   }
 
-  /** The end of a user's log is gone, and the state that tells of it stands. */
+  /** Drops the end of a user's log; the state, which names these events, stays. */
   loseLogEnd(userId: string, count: number): void {
     this.#user(userId).log.splice(-count)
   }
 
-  /** Is told what every commit logs, as relays are by the store on Redis. */
+  /** Receives the log entries of each commit, as relays receive them from the store on Redis. */
   onLogged: (userId: string, entries: readonly Entry[]) => void = () => {}
 
-  /** As the epoch marker: `null` once the store was lost, until somebody mints another. */
+  /** The epoch marker; `null` after the store was lost, until a worker mints a new marker. */
   marker: string | null = 'first'
 
   /** The marker as a port; each mark is another one. */
@@ -147,8 +147,8 @@ export class FakeStore implements Store {
   }
 
   /**
-   * Everything is gone, as after FLUSHALL; ids and versions never start again all the same, since
-   * time goes on.
+   * Drops everything, as FLUSHALL does. Ids and versions do not start again, because the time goes
+   * on.
    */
   wipe(): void {
     this.losses += 1
@@ -232,7 +232,7 @@ export class FakeStore implements Store {
     return { version: user.version, marks: user.read<readonly WaitingMark[]>('cancels') ?? [] }
   }
 
-  /** What the reader of the store on Redis tells of a user. */
+  /** The snapshot of a user that the reader of the store on Redis returns. */
   snapshot(userId: string): UserSnapshot {
     const user = this.#user(userId)
     return {
@@ -303,17 +303,17 @@ export class FakeStore implements Store {
     return this.#user(userId).read<Position>(`position:${connectionId}:${symbol}`)
   }
 
-  /** Who is at work on a trade. */
+  /** The claim of a trade. */
   claimOf(userId: string, tradeId: string): string | null {
     return this.#user(userId).claims.get(tradeId) ?? null
   }
 
-  /** What is stored of a user, by the names of the records. */
+  /** The stored records of a user, by name. */
   recordsOf(userId: string): ReadonlyMap<string, string> {
     return this.#user(userId).records
   }
 
-  /** Id of the last event that the state tells of. */
+  /** Id of the last event that the state names. */
   lastEventId(userId: string): string {
     return this.#user(userId).last
   }
@@ -322,13 +322,13 @@ export class FakeStore implements Store {
     return this.#user(userId).log
   }
 
-  /** What can still be read of a user's log. */
+  /** The entries of a user's log that can still be read. */
   readableLog(userId: string): readonly Entry[] {
     const { log, trimmedTo } = this.#user(userId)
     return trimmedTo === EVENT_ID_ZERO ? log : log.filter(({ id }) => id > trimmedTo)
   }
 
-  /** Grows for ever, over losses too. */
+  /** Event ids always grow, also after losses. */
   #nextEventId(last: string): string {
     const [ms = 0, index = 0] = (last > this.#lastEventId ? last : this.#lastEventId)
       .split('-')
@@ -344,7 +344,7 @@ export class FakeStore implements Store {
     return fence.kind === 'claim' ? user.claims.get(fence.tradeId) === fence.claim : true
   }
 
-  /** What is counted, and counts it. */
+  /** Counts the request against each budget, and returns the refusal if one is exceeded. */
   #heldBack(userId: string, { connectionId, budget, pace }: Leave): TakeRefusal | null {
     const ref = { userId, connectionId }
     const over = pace === null ? null : this.pace.overOf(ref, pace)

@@ -6,8 +6,8 @@ import { parsedOnce } from './parsed.ts'
 export type Entry = Readonly<{ id: string; prev: string } & LoggedEvent>
 
 /**
- * Records are kept as text, as Redis keeps them, so that nobody shares an object with the store:
- * what is read is frozen.
+ * Records are stored as text, as Redis stores them, so that no caller shares an object with the
+ * store: read records are frozen.
  */
 export class FakeUser {
   version = '0'

@@ -4,8 +4,8 @@ const PARSED_MAX = 5_000
 const parsed = new Map<string, unknown>()
 
 /**
- * The value of a JSON text, parsed once. It is frozen through and through, so that whoever changes
- * what they read from a store fails, instead of changing what others read from it.
+ * The value of a JSON text, parsed once. The value is deeply frozen, so that a change of a read
+ * value fails instead of changing it for other readers.
  */
 export function parsedOnce<T>(text: string): T {
   const known = parsed.get(text)

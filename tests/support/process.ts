@@ -5,8 +5,8 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
 /**
- * A process of a benchmark or soak: its CPU and memory are told apart from everybody else's, and it
- * never outlives its owner.
+ * A process of a benchmark or soak: its CPU and memory are measured apart from other processes, and
+ * it never outlives its owner.
  */
 export interface ManagedProcess {
   readonly pid: number
@@ -38,7 +38,7 @@ export type ProcessOptions = Readonly<{
 const START_MS_MAX = 30_000
 /** Longer than a worker's drain deadline. */
 const STOP_MS_MAX = 28_000
-/** Linux tells CPU times to programs in hundredths of a second, whatever the kernel's own tick. */
+/** Linux reports CPU times to programs in hundredths of a second, for any tick of the kernel. */
 const MS_PER_TICK = 10
 const pathOf = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url))
 

@@ -106,7 +106,7 @@ export async function startRedisCluster(): Promise<RedisGroup> {
 
 /**
  * A master, its replica, and a Sentinel that makes the replica the master when the master is gone,
- * or when it is told to.
+ * or on command.
  * @param masterArgs further arguments of the first master
  */
 export async function startRedisSentinel(masterArgs: readonly string[] = []): Promise<RedisGroup> {
@@ -133,8 +133,8 @@ async function startSentinel(masterPort: number): Promise<TestRedis> {
     'sentinel failover-timeout main 5000',
   ]
   writeFileSync(join(folder, 'sentinel.conf'), `${lines.join('\n')}\n`)
-  // A Sentinel is a Redis server that is started with a file of its own, in which it keeps what it
-  // learns.
+  // A Sentinel is a Redis server that is started with a file of its own, in which it stores its
+  // state.
   const bin = join(folder, 'sentinel.sh')
   const server = process.env['REDIS_SERVER_BIN'] ?? 'redis-server'
   writeFileSync(

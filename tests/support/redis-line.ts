@@ -2,8 +2,8 @@ import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 
 /**
- * What becomes of connections that are made from now on. `silent`: accepted, and never a word, as
- * behind a dead firewall.
+ * The treatment of connections that are made from now on. `silent`: accepted, and never answered,
+ * as behind a dead firewall.
  */
 export type Newcomers = 'pass' | 'silent' | 'refused'
 
@@ -53,7 +53,7 @@ export class RedisLine implements AsyncDisposable {
   }
 
   /**
-   * From here on nothing gets through on what is connected now, and no connection is closed.
+   * From now on no byte passes on the current connections, and no connection is closed.
    * @param spared so many of the oldest connections go on; default: none
    */
   silence(spared = 0): void {

@@ -15,7 +15,7 @@ const row = (over: object) =>
     ...over,
   })
 
-/** Every type that Alpaca documents, by what its quantity means. */
+/** Every type that Alpaca documents, by the meaning of its quantity. */
 const PAID_ON = [
   'DIV',
   'DIVCGL',

@@ -14,7 +14,7 @@ import {
 } from '../domain/orders.ts'
 import { makeWorker, ref } from './harness.ts'
 
-// A client of the contract shows one cash figure: what `state.sync` says, then each `newBalance`.
+// A client of the contract shows one cash figure: the cash of `state.sync`, then each `newBalance`.
 
 const SYMBOL = 'AAPL'
 

@@ -128,7 +128,7 @@ describe('an owned connection', () => {
     store.leases.set('u1 broker_1', 'somebody-else')
     owner!.readopt()
     await clock.advance(3_000)
-    store.leases.delete('u1 broker_1') // whoever held it has read the account, and is gone
+    store.leases.delete('u1 broker_1') // its holder has read the account, and is gone
     await clock.advance(10_000)
     expect(owner!.isHolding).toBe(true)
     expect(events()).toEqual(['state.resync', 'broker.connected'])

@@ -70,7 +70,7 @@ describe('directory', () => {
     await clock.advance(1_000)
     await store.controls.links.verify(connection, 'account-1')
     await clock.advance(1_000)
-    await store.controls.setHalt({ scope: 'user', userId: 'u1' }, halt) // no business of whoever follows connections
+    await store.controls.setHalt({ scope: 'user', userId: 'u1' }, halt) // not reported to listeners of connections
     await clock.advance(1_000)
     await store.controls.remove(ref)
     await clock.advance(1_000)
@@ -164,7 +164,7 @@ describe('directory', () => {
     const { heard, directory } = start('w1')
     await clock.advance(1_000)
     wipe()
-    // The trade API connects one of the two again before anybody has noticed.
+    // The trade API connects one of the two again before any worker has noticed.
     const record = {
       ...ref,
       brokerType: 'alpaca',

@@ -12,7 +12,7 @@ import { intentOf } from '../domain/orders.ts'
 import { FakeBroker } from '../support/fake-broker.ts'
 import { FakeClock, settle } from '../support/fake-clock.ts'
 
-/** A budget without end that writes down what was asked of it. */
+/** A budget without a limit that records its requests. */
 function openBudget() {
   const taken: RequestKind[] = []
   const blocks: number[] = []

@@ -32,7 +32,7 @@ export function makeWorker(startMs?: number) {
     seal: async () => 'sealed',
     open: async () => ({ credentials: { keyId: 'K', secretKey: 'S' }, stale: false }),
   }
-  /** What this worker remembers of a connection: how it is, unless a test says otherwise. */
+  /** The connection that this worker has cached: the current one, unless a test changes it. */
   const known = { connection: (of: ConnectionRef) => store.controls.linked(of) }
   const recalled = (of: ConnectionRef) => known.connection(of)
   const brokers = new BrokerPool(connections, recalled, vault, 'sandbox', () => broker)

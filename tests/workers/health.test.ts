@@ -3,7 +3,7 @@ import { BrokerError, type AccountStanding } from '../../workers/broker/port.ts'
 import { checkConnection } from '../../workers/connections/health.ts'
 import { makeWorker, ref } from './harness.ts'
 
-/** What each check in turn is answered, and what the user hears. */
+/** The answer to each check in turn, and the events of the user. */
 type Answer = 'ok' | 'keys refused' | 'blocked' | 'unreachable' | 'rate limited' | 'our own fault'
 
 const standing: AccountStanding = { brokerAccountId: 'account-1', canTrade: true, why: null }

@@ -5,8 +5,8 @@ import { orderHandler } from '../../workers/orders/dispatch.ts'
 import { intentOf } from '../domain/orders.ts'
 import { makeWorker, ref } from './harness.ts'
 
-// A user who was told that the broker is disconnected takes an order for not sent: it is shown, can
-// be canceled, and ends.
+// A user with a disconnected broker takes an order for not sent: the order is shown, can be
+// canceled, and ends.
 
 let worker: ReturnType<typeof makeWorker>
 beforeEach(async () => {

@@ -9,8 +9,8 @@ const MINUTE_MS = 60_000
 const idOf = (tradeId: string): string => clientOrderIdOf('u1', tradeId)
 
 /**
- * An account with so many resting orders, which nobody has in flight any more; what is asked of its
- * broker from then on.
+ * An account with so many resting orders, none of them in flight any more; returns the requests to
+ * its broker from then on.
  */
 async function resting(count: number) {
   const one = await started()
@@ -131,7 +131,7 @@ describe('the request budget is spent while orders are read by their ids', () =>
 
 describe('a market order that is held up, as by a halt of its symbol', () => {
   /**
-   * What is seen of an execution that nobody told, 5 s after it.
+   * The events of an execution that the stream dropped, 5 s after it.
    * @param phaseMs when the order is placed, between two lists
    */
   async function seenOf(heldUpMs: number, phaseMs: number): Promise<string[]> {
@@ -145,7 +145,8 @@ describe('a market order that is held up, as by a halt of its symbol', () => {
     return one.told().filter((event) => event.startsWith('trade.'))
   }
 
-  // After ten minutes it is read in another way: around that moment, whatever list is due then.
+  // After ten minutes the order is read in another way: these times are around that moment, with
+  // any list due.
   test.each([594, 596, 598, 600, 602, 604, 606, 1_200])(
     'P7 for %i s: its fill is found within 5 s',
     async (seconds) => {

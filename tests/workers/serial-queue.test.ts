@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { SerialQueue } from '../../workers/accounts/serial-queue.ts'
 
-/** What happened, and an answer that comes when it is told to. */
+/** The steps that ran, and an answer that comes on command. */
 function scene() {
   const happened: string[] = []
   const answer = Promise.withResolvers<string>()

@@ -25,8 +25,7 @@ const at = (orderId: string) => ({
 })
 
 /**
- * A worker that has sent two orders: what it remembers of the user was confirmed by the reading
- * before the second.
+ * A worker that has sent two orders: the load before the second order confirmed its cached state.
  */
 async function warmed() {
   const worker = makeWorker()
@@ -45,7 +44,7 @@ async function warmed() {
   return { ...worker, send, loads: () => loads }
 }
 
-/** Something else of the user is written, by somebody else. */
+/** Another worker writes a record of the user. */
 async function writeElsewhere({ store }: Awaited<ReturnType<typeof warmed>>): Promise<void> {
   const health = {
     schema: 2,

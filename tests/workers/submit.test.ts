@@ -240,7 +240,7 @@ describe('cancelOrder', () => {
 })
 
 describe('P1 a first claim that finds an order under its id', () => {
-  /** An order of this id was placed and filled long before; nothing here knows of it. */
+  /** An order of this id was placed and filled long before; no record of it exists here. */
   async function found({ ageMs = 3_600_000, end = true } = {}) {
     const worker = await makeWorker()
     const { broker, clock } = worker

@@ -32,8 +32,8 @@ const fill = {
 const fee = { id: 'a-2', activity_type: 'FEE', date: '2026-01-05', net_amount: '-1' }
 
 /**
- * A broker that answers every reading with these rows, and what is told of those that cannot be
- * read.
+ * A broker that answers every read with these rows, and the log lines and counts of unreadable
+ * rows.
  */
 function answering(...rows: readonly object[]) {
   const metrics = new Metrics()
@@ -76,7 +76,7 @@ test('an unreadable order is left out, counted and named once; the others are re
     id: 'o-2',
     msg: 'broker.row_unread',
   })
-  expect(lines[0]).not.toContain('mleg') // the row itself is nobody's business
+  expect(lines[0]).not.toContain('mleg') // the row itself is not logged
 })
 
 const EPOCH = '1970-01-01T00:00:00.000000000Z'

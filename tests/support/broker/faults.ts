@@ -21,7 +21,7 @@ export type CallName =
   | 'readClock'
   | 'readSessions'
 
-/** What goes wrong with a call. A reading call that has no outcome throws `UNAVAILABLE`. */
+/** The fault of a call. A read without an outcome throws `UNAVAILABLE`. */
 export type CallFault =
   /** Cut before the broker read it. */
   | Readonly<{ kind: 'lose_request' }>
@@ -43,7 +43,7 @@ export type CallFault =
    */
   | Readonly<{ kind: 'delay_request' | 'delay_reply'; ms: number }>
 
-/** What a call comes to, in the words common to all of them. */
+/** The outcome of a call, in terms common to all calls. */
 export type CallResult<T> =
   | Readonly<{ kind: 'done'; value: T }>
   | Readonly<{ kind: 'refused'; fault: Extract<CallFault, { kind: 'refuse' }> }>
@@ -84,7 +84,7 @@ export class CallFaults {
     this.#armed.length = 0
   }
 
-  /** Carries a call out, or what became of it. */
+  /** Carries a call out with its fault, and returns the outcome. */
   async run<T>(on: CallName, call: () => T): Promise<CallResult<T>> {
     const fault = this.#next(on)
     switch (fault?.kind) {

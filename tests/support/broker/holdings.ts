@@ -14,7 +14,7 @@ import {
   ZERO,
 } from '#domain'
 
-/** What the books of the model broker are made of, in the order in which it happened. */
+/** The entries of the books of the model broker, in their order. */
 export type BookEntry =
   /** `fee` is taken out of what was bought. */
   | Readonly<{
@@ -35,8 +35,8 @@ export type Books = Readonly<{ cash: Decimal; positions: ReadonlyMap<string, Hel
 const NOTHING: Held = { quantity: ZERO, cost: ZERO }
 
 /**
- * Cash and positions from nothing but the entries, at average cost. An entry that was taken back is
- * simply not there: the books are as if it had never been. It shares no line with what it judges.
+ * Cash and positions from the entries alone, at average cost. A busted entry is removed, so the
+ * books are as if it had never existed. The code shares no line with the code under test.
  */
 export function booksOf(entries: Iterable<BookEntry>, cash: Decimal): Books {
   const positions = new Map<string, Held>()

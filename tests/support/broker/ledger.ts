@@ -27,27 +27,30 @@ const CLOSED: ReadonlySet<BrokerStatus> = new Set([
 ])
 export const isClosed = ({ status }: BrokerOrder): boolean => CLOSED.has(status)
 
-/** An execution as it stands: a bust takes it out, a correction changes it and its id. */
+/**
+ * An execution in its current form: a bust removes the execution, a correction changes the
+ * execution and its id.
+ */
 export type Booked = Readonly<{ brokerOrderId: string; execution: Execution }>
 
-/** What an order is made of; what is left out does not apply. */
+/** The terms of an order; omitted terms do not apply. */
 export type Terms = Partial<BrokerOrder> & Pick<BrokerOrder, 'symbol' | 'side' | 'quantity'>
 
 /** Starting cash of every account. */
 const CASH = dec('100000')
 
 /**
- * The truth of one account. Orders move and execute only when they are told to; every change is
- * told on, once, in order. Orders that belong together follow each other as at Alpaca: exits are
- * held until their entry is filled, then the profit side works and the stop watches; when one ends
- * by executing, the other is canceled.
+ * The books of one account. Orders move and execute only by a call of the test; each change is
+ * passed on once, in order. Orders of one group follow Alpaca's rules: exits are held until their
+ * entry is filled; then the take-profit order is open and the stop waits for its price; when one
+ * exit executes, the other exit is canceled.
  */
 export class Ledger {
   /** By broker order id, oldest first, without their exits. */
   readonly orders = new Map<string, BrokerOrder>()
   readonly executions: Booked[] = []
   readonly activities: BrokerActivity[] = []
-  /** Everything taken back or restated, in order. */
+  /** Busts and corrections, in order. */
   readonly busts: Readonly<{ brokerOrderId: string; bust: Bust }>[] = []
   /** Grows with every change of an order, an execution or the books. */
   changes = 0
@@ -58,7 +61,7 @@ export class Ledger {
   readonly #now: () => string
   readonly #tell: (update: StreamUpdate) => void
   readonly #onActivity: (activity: BrokerActivity) => void
-  /** Begins every id, so that no other account has the same; nothing for the first account. */
+  /** Prefix of every id, so that no other account has the same id; empty for the first account. */
   readonly #mark: string
   #ids = 0
   #books: Books | null = null
@@ -104,7 +107,7 @@ export class Ledger {
     return this.find(this.#parents.get(order.brokerOrderId) ?? '')
   }
 
-  /** Takes an order on; its exits with it. */
+  /** Accepts an order with its exits. */
   place(
     clientOrderId: string,
     terms: Terms,
@@ -147,7 +150,7 @@ export class Ledger {
     return order
   }
 
-  /** Executes at the venue, whatever the order's status: what happens is a fact. */
+  /** Executes at the venue. The order may have any status, because an execution is a fact. */
   fill(id: string, price: Decimal, quantity: Decimal | null, fee: Decimal = ZERO): Booked {
     const before = this.order(id)
     const left =
@@ -191,7 +194,7 @@ export class Ledger {
     return booked
   }
 
-  /** Takes an execution back, or restates it. */
+  /** Busts or corrects an execution. */
   amend(executionId: string, corrected: Bust['corrected']): void {
     const index = this.executions.findIndex(
       ({ execution }) => execution.executionId === executionId,
@@ -229,8 +232,8 @@ export class Ledger {
   }
 
   /**
-   * The successor of an order; `sized` as the broker sizes it. What becomes of the old one is the
-   * caller's.
+   * Places the successor of an order; `sized` as the broker sizes it. The caller changes the old
+   * order.
    */
   succeed(
     id: string,
@@ -287,7 +290,7 @@ export class Ledger {
     this.#books = null
   }
 
-  /** What ends or waits with an order: the exits of an entry, the other half of a pair. */
+  /** The dependents of an order: the exits of an entry, or the other exit of a pair. */
   #dependents(order: BrokerOrder): BrokerOrder[] {
     const { brokerOrderId } = order
     const parent = this.#parents.get(brokerOrderId)

@@ -11,8 +11,8 @@ import {
 import type { SubmitOutcome } from '../../../workers/broker/port.ts'
 import { isClosed, type Ledger } from './ledger.ts'
 
-// What the model broker refuses, as Alpaca does. It is never kinder than the real one where money
-// depends on it.
+// Refusals of the model broker, as at Alpaca. It is never more lenient than the real one where
+// money depends on it.
 
 type Refusal = Extract<SubmitOutcome, { kind: 'refused' }>
 const refusal = (code: Refusal['code'], brokerCode: string, message: string): Refusal => ({

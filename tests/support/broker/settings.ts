@@ -16,22 +16,24 @@ export class VenueSettings {
   holdsCancels = false
   /** Replacements stay pending until `settleReplace`. */
   holdsReplaces = false
-  /** Whether the quantity of a replacement excludes or includes the fills of the old order. */
+  /**
+   * `own`: the quantity of a replacement excludes the fills of the old order; `total`: includes.
+   */
   replaceSizing: 'own' | 'total' = 'own'
-  /** Whether a client order id is taken for ever, or only while its order is open. */
+  /** How long a client order id is taken: for ever, or only while its order is open. */
   idsLast: 'forever' | 'while_open' = 'forever'
   /**
    * Terms of an accepted order that differ from its request: a conformed quantity, another spelling
    * of the symbol, ...
    */
   conformed: (intent: OrderIntent) => Partial<BrokerOrder> = () => ({})
-  /** Whether a synchronously refused order keeps its client order id taken. */
+  /** If true, a synchronously refused order keeps its client order id taken. */
   refusalsTakeIds = false
   /** Orders are not found and not listed until this long after they were accepted. */
   visibleAfterMs = 0
   /** Executions are listed this long after they happened. */
   executionLagMs = 0
-  /** Whether the list of executions contains busts too. */
+  /** If true, the list of executions contains busts too. */
   listsBusts = false
   /**
    * Days whose sessions differ from the calendar: an early close, an unplanned closure (`null`).

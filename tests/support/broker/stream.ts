@@ -9,13 +9,13 @@ import type {
 } from '../../../workers/broker/port.ts'
 
 /**
- * The account's trade stream: it tells what happens from now on, and nothing twice, unless a test
- * says otherwise. What happens while a listener is down is never told to it.
+ * The trade stream of the account. It sends updates from now on, and each update once, unless a
+ * test changes that. Updates while a listener is down are never sent to that listener.
  */
 export class TradeStreams {
-  /** Those that are subscribed now. */
+  /** The listeners that are subscribed now. */
   readonly live = new Set<TradeStreamListener>()
-  /** Connected and answering, and nothing is told. */
+  /** If true, the stream is connected and answers, but sends no update. */
   isMute = false
   /**
    * Handshakes are refused; the refusal is that of credentials, of a busy slot, or of a broker that
@@ -61,7 +61,7 @@ export class TradeStreams {
     for (let copy = 0; copy < this.#copies; copy += 1) this.send(update)
   }
 
-  /** Tells it now, past all faults: a late or repeated message. */
+  /** Sends an update now, without the faults: a late or repeated message. */
   send(update: StreamUpdate): void {
     for (const listener of [...this.live]) listener.onUpdate(update)
   }
@@ -71,7 +71,7 @@ export class TradeStreams {
     this.#dropped += count
   }
 
-  /** From now on each message comes this often. */
+  /** From now on each message is sent this often. */
   repeat(copies: number): void {
     this.#copies = copies
   }
@@ -81,7 +81,7 @@ export class TradeStreams {
     this.#held ??= []
   }
 
-  /** Tells what was kept back, in the order that `arrange` gives; default: as it happened. */
+  /** Sends the held messages, in the order that `arrange` returns; default: in their order. */
   release(
     arrange: (updates: readonly StreamUpdate[]) => readonly StreamUpdate[] = (updates) => updates,
   ): void {
@@ -104,7 +104,7 @@ export class TradeStreams {
     }
   }
 
-  /** Those that are down try again now. */
+  /** Listeners that are down reconnect now. */
   reconnect(): void {
     for (const listener of [...this.#open.keys()])
       if (!this.live.has(listener)) this.#connect(listener)
@@ -136,11 +136,11 @@ export class TradeStreams {
 }
 
 /**
- * The replayable stream of activities: whoever opens it since an event is told everything after it
- * first.
+ * The replayable stream of activities. A stream that is opened with an event id first gets all
+ * later events.
  */
 export class ActivityStreams {
-  /** Whether this account has one. */
+  /** True if the account has an activity stream. */
   isOffered = false
   readonly #log: ActivityEvent[] = []
   readonly #live = new Set<ActivityStreamListener>()
