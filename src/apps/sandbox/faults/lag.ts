@@ -8,7 +8,7 @@ import type { Faults } from './faults.ts'
 /**
  * Delays of reads. The books are up to date; lists and look-ups lag behind them for a limited span
  * of the market's time. State: for each hidden order, hidden fill and stale view, the time at which
- * it ends; a stale view is dropped after that time.
+ * it ends; an ended entry has no effect, and is removed at a later read or fill.
  */
 export interface Lag {
   /** Called for each submitted order. */

@@ -9,7 +9,8 @@ import type { Json } from './shapes.ts'
 /**
  * `GET /v2/account/portfolio/history`: the worth of the account, point by point, as numbers. There
  * are no samples: cash and positions are replayed from the account's activities, and priced with
- * the minute bars. The first point is the first change of the account.
+ * the minute bars. No point lies before the creation of the account,
+ * except the end of the range.
  */
 
 const DAY_MS = 86_400_000
