@@ -1,8 +1,7 @@
 import { pino } from 'pino'
-import { type LimitsRequest, limitsSchema, type SubmitOrder } from '#contract'
 import type { Change } from '#domain'
-import type { ControlCommands, HaltRequest, HaltResult } from '#producer'
-import { type BoundaryName, isoTime } from '#runtime'
+import type { ControlCommands } from '#producer'
+import type { BoundaryName } from '#runtime'
 import type { ConnectionRef } from '#store'
 import type { FakeBroker } from '../support/fake-broker.ts'
 import { FakeAside } from '../support/fake-quarantine.ts'
@@ -16,18 +15,16 @@ import { IdleTries } from './world/idle-tries.ts'
 import type { Owner } from './world/lanes.ts'
 import { modelLeases } from './world/leases.ts'
 import type { Observer, RestOptions, WorldOptions } from './world/options.ts'
-import { Outcome } from './world/outcome.ts'
 import type { Outside } from './world/outside.ts'
 import { Plans, TakenSteps } from './world/plans.ts'
 import { Process, UNWATCHED, type Watch, watchedBy } from './world/process.ts'
 import { ModelQueue } from './world/queue.ts'
 import { Relays } from './world/relays.ts'
-import { cancelOf, submissionOf } from './world/requests.ts'
 import { Rest } from './world/rest.ts'
 import { Safety } from './world/safety.ts'
 import { Schedule } from './world/schedule.ts'
-import type { HaltTarget } from './world/sending.ts'
 import { StoreFaults } from './world/store-faults.ts'
+import { UserCommands } from './world/user-commands.ts'
 import { startWorker, type WorkerRole } from './world/worker.ts'
 
 const START_MS = Date.UTC(2024, 2, 15, 14, 0, 0)
@@ -67,7 +64,7 @@ export async function openWorld(options: WorldOptions): Promise<World> {
 export { ANY_STEP } from './world/plans.ts'
 export type { Observer, World, WorldOptions }
 
-class World extends Outcome {
+class World extends UserCommands {
   readonly schedule: Schedule
   readonly queue: ModelQueue
   readonly faults = new StoreFaults()
@@ -86,8 +83,8 @@ class World extends Outcome {
   /** The process outside of every worker: it runs the broker and restarts workers; never dies. */
   readonly #self: Process
   /** The commands of the trade API to halt and resume. Its process never dies. */
-  readonly #controls: ControlCommands
-  readonly #conduct: Conduct
+  protected readonly controls: ControlCommands
+  protected readonly conduct: Conduct
   readonly #safety: Safety
   readonly #rest: Rest
   readonly #observer: Observer | null
@@ -97,7 +94,6 @@ class World extends Outcome {
   readonly #outside: Outside
   readonly #onReturn = new Set<() => void>()
   readonly #plans = new Plans()
-  readonly #positionMax = new Map<string, number>()
   /** The number of workers that a poison job has killed. */
   deaths = 0
   #isDirty = false
@@ -119,11 +115,11 @@ class World extends Outcome {
     const users =
       (options.clients ?? false) ? [...new Set(accounts.map(({ userId }) => userId))] : []
     this.relay = new Relays(this.schedule, this.store, this.#self, users, options.relayDefect)
-    this.#controls = controlCommandsOf(new Process('api', this.schedule, UNWATCHED), this.store)
+    this.controls = controlCommandsOf(new Process('api', this.schedule, UNWATCHED), this.store)
     this.accounts = new Accounts(this.#self.clock, this.store.controls, this.queue)
     const isStaffed = this.#roles.includes('streams') && this.#roles.includes('orders')
     const { accounts: all, store, faults, warnings } = this
-    this.#conduct = new Conduct(
+    this.conduct = new Conduct(
       { store, accounts: all, faults, nowMs: () => this.schedule.nowMs },
       isStaffed,
     )
@@ -131,13 +127,13 @@ class World extends Outcome {
     this.#safety = new Safety({
       accounts: all,
       store,
-      positionMax: this.#positionMax,
+      positionMax: this.positionMaxima,
       warnings,
       told,
     })
     this.#rest = new Rest({ store, relay: this.relay, accounts: all, queue: this.queue, warnings })
     this.#observer = options.observer ?? null
-    this.#watch = this.#observer === null ? this.#conduct : watchedBy(this.#conduct, this.#observer)
+    this.#watch = this.#observer === null ? this.conduct : watchedBy(this.conduct, this.#observer)
     for (const ref of accounts) this.accounts.link(ref)
     this.#outside = this.#makeOutside(accounts, options)
     this.schedule.beforeStep = (...step) => this.#beforeStep(...step)
@@ -236,78 +232,6 @@ class World extends Outcome {
         broker.streams.send({ order, at: order.updatedAt, execution: null, bust: null })
     await this.advance(stayMs)
     this.#refuse(this.#rest.newsSince(lengths, 'S15 came of repeats'))
-  }
-
-  // Commands of users
-  // -----------------------------------------------------------------------------------------------
-
-  /**
-   * Queues an order; returns the id of its job.
-   * @param asJobId default: the job id of its trade
-   */
-  submit(order: Partial<SubmitOrder> = {}, asJobId?: string): string {
-    const [name, payload, jobId] = submissionOf(order)
-    return this.queue.add('orders', name, payload, asJobId ?? jobId)
-  }
-
-  /** Queues a cancel; returns the id of its job. */
-  cancel(tradeId = 't1', commandId = 'c1', ref: ConnectionRef = this.firstRef()): string {
-    return this.queue.add('commands', ...cancelOf(ref, tradeId, commandId))
-  }
-
-  /**
-   * Halts as the trade API does. The promise resolves only while the time advances. Defaults: the
-   * halt allows nothing, and waits up to 10 s for open outcomes.
-   */
-  async halt(target: HaltTarget = {}, over: Partial<HaltRequest> = {}): Promise<HaltResult> {
-    const request = { by: 'ops', reason: 'drill', allows: 'nothing', ...target, ...over } as const
-    const { losses } = this.store
-    const made = { target, allows: request.allows, at: isoTime(this.nowMs), losses }
-    this.#conduct.sending.halting(made)
-    const result = await this.schedule.enter(() => this.#controls.halt(request))
-    if (result.isComplete) await this.#conduct.sending.completed(made, this.#refs())
-    return result
-  }
-
-  /** Limits a user from now on; S19 checks every execution against this limit. */
-  async limit(userId: string, limits: LimitsRequest): Promise<void> {
-    await this.store.controls.setLimits({ scope: 'user', userId }, limitsSchema.parse(limits))
-    if (limits.positionNotionalMax != null)
-      this.#positionMax.set(userId, Number(limits.positionNotionalMax))
-  }
-
-  /** The limit of the notional value of a position of the user, or null. */
-  positionMax(userId: string): string | null {
-    return this.#positionMax.get(userId)?.toString() ?? null
-  }
-
-  /** Limits one connection from now on. */
-  async limitConnection(
-    { userId, connectionId }: ConnectionRef,
-    limits: LimitsRequest,
-  ): Promise<void> {
-    await this.store.controls.setLimits(
-      { scope: 'connection', userId, connectionId },
-      limitsSchema.parse(limits),
-    )
-  }
-
-  /** Ends the halts of these targets; default: the global halt. */
-  async resume(...targets: HaltTarget[]): Promise<void> {
-    const { sending } = this.#conduct
-    for (const target of targets.length === 0 ? [{}] : targets) {
-      sending.ending(target)
-      await this.schedule.enter(() => this.#controls.resume(target))
-      sending.ending(target) // also ends a halt made during the call: their order is unknown
-    }
-  }
-
-  /** Asks for a connection to be removed, as the producer does. */
-  async disconnect(
-    openOrders: 'cancel' | 'leave',
-    ref: ConnectionRef = this.firstRef(),
-  ): Promise<void> {
-    await this.accounts.disconnect(ref, openOrders)
   }
 
   // Executions at the broker
@@ -420,19 +344,19 @@ class World extends Outcome {
 
   async #afterStep(): Promise<void> {
     this.#observer?.afterStep()
-    this.#refuse(await this.#conduct.afterStep(this.workers))
+    this.#refuse(await this.conduct.afterStep(this.workers))
     this.#refuse(this.relay.takeFindings())
-    const hasActed = this.#conduct.hasActed()
+    const hasActed = this.conduct.hasActed()
     if (!hasActed && !this.#isDirty) return
     this.#isDirty = false
     this.#refuse(await this.#safety.findInChanged())
   }
 
   protected firstRef(): ConnectionRef {
-    return this.#refs()[0]!
+    return this.refs()[0]!
   }
 
-  #refs(): ConnectionRef[] {
+  protected refs(): ConnectionRef[] {
     return this.accounts.all.map(({ ref }) => ref)
   }
 
@@ -444,7 +368,7 @@ class World extends Outcome {
       overExit,
       isWhole,
       trustsMachine,
-      onStream: (...word) => this.#conduct.streamSpoke(...word),
+      onStream: (...word) => this.conduct.streamSpoke(...word),
       schedule,
       queue,
       store,
@@ -459,7 +383,7 @@ class World extends Outcome {
       vault: this.accounts.vault,
       reach: (process, connection, credentials) =>
         this.accounts.reach(credentials, (method, args) =>
-          this.#conduct.links.calling(process, connection, method, args),
+          this.conduct.links.calling(process, connection, method, args),
         ),
       log: pino(
         { level: 'warn', timestamp: false },
@@ -468,7 +392,7 @@ class World extends Outcome {
       onReturn: this.#onReturn,
       onCommitted: (userId, changes) => {
         this.changes.push(...changes)
-        this.#conduct.committed(userId, changes)
+        this.conduct.committed(userId, changes)
       },
     }
   }
