@@ -8,24 +8,24 @@ export type Message = Readonly<{ event: string; payload: object; at?: EventPosit
 
 /**
  * Where a client resumes.
- * - `last`: behind the last event that it handled; a client that handled none starts anew
- * - `older`: where it was some time ago, with what it believed then: a device that was restored
- * - `none`: it kept nothing
- * - `garbage`: at something that is no event id
+ * - `last`: after the last event that it handled; a client that handled none starts anew
+ * - `older`: at an earlier event, with the view of that time: a device that was restored
+ * - `none`: without an event id
+ * - `garbage`: at a text that is no event id
  * - `ahead`: at an id that the log does not have yet
  */
 export const RESUMES = ['last', 'older', 'none', 'garbage', 'ahead'] as const
 export type Resume = (typeof RESUMES)[number]
 
-/** Messages that wait for a client; with more of them it is behind. */
+/** From this number of waiting messages on, a client is behind. */
 const BEHIND_MESSAGES = 16
-/** A client keeps what it believes once in so many messages, to be restored from that. */
+/** A client saves its view after this number of messages, for a later restore. */
 const KEPT_EVERY = 8
-/** A client that was told `busy` asks again after so long. */
+/** A client that got `busy` asks again after this time. */
 const ASK_AGAIN_MS = 1_000
 const AHEAD = '9999999999999-00000'
 
-/** What a client should believe. `untold`: trades of which no event has told yet. */
+/** The correct view of a client. `untold`: trades that no event has reported yet. */
 export type Truth = Readonly<{ view: View; untold: ReadonlySet<string> }>
 
 /** A connection to a relay, as its client uses it. */
@@ -38,10 +38,7 @@ export type ClientConnection = Readonly<{
   close(): void
 }>
 
-/**
- * What a client asks of the network: a connection to one of the relays, and a count of what
- * happened.
- */
+/** The network of a client: it connects to one of the relays, counts events, takes findings. */
 export type Network = Readonly<{
   connect(client: ModelClient, lastEventId: unknown): ClientConnection
   note(what: string): void
@@ -49,9 +46,9 @@ export type Network = Readonly<{
 }>
 
 /**
- * A client of one user, as the contract asks for it: it keeps the id of the last event that it
- * handled, resumes there after a cut, takes a `state.sync` behind a `state.resync` for the whole
- * truth, and asks for one where it has no truth yet.
+ * A client of one user that follows the contract: it keeps the id of the last event that it
+ * handled, and resumes there after a cut. It replaces its view by the `state.sync` after a
+ * `state.resync`, and requests a `state.sync` while it has no view.
  *
  *   away --connects--> connected --cut, or its relay is gone--> away
  */
@@ -62,9 +59,9 @@ export class ModelClient {
   #connection: ClientConnection | null = null
   #inbox: Message[] = []
   #lastEventId = ''
-  /** `null`: it has no truth yet. */
+  /** `null`: the client has no view yet. */
   #view: View | null = null
-  /** It was told that its view is not the truth any more. */
+  /** The client got `state.resync`: its view is out of date. */
   #isStale = false
   #kept: Readonly<{ lastEventId: string; view: View | null }> = { lastEventId: '', view: null }
   #handled = 0
@@ -76,7 +73,7 @@ export class ModelClient {
     this.#network = network
   }
 
-  /** So much waits for it that a relay must wait. */
+  /** So many messages wait for the client that a relay must wait. */
   isBehind(): boolean {
     const isBehind = this.#inbox.length >= BEHIND_MESSAGES
     if (isBehind) this.#network.note('client behind')
@@ -90,9 +87,7 @@ export class ModelClient {
     this.#connection = this.#network.connect(this, this.#lastEventId)
   }
 
-  /**
-   * The connection breaks: what is on its way to the client is lost. It comes back after `afterMs`.
-   */
+  /** The connection breaks, messages in transit are lost. The client reconnects after `afterMs`. */
   cut(afterMs: number, resume: Resume = 'last'): void {
     this.#network.note('client cut')
     this.#network.note(`resume ${resume}`)
@@ -113,7 +108,7 @@ export class ModelClient {
     this.#returnAfter(afterMs)
   }
 
-  /** Handles nothing for so long: what it is sent waits. */
+  /** The client handles no message for `forMs`; its messages wait. */
   stall(forMs: number, later: (afterMs: number, run: () => void) => void): void {
     this.#network.note('client stalled')
     this.#process.freeze()
@@ -144,8 +139,8 @@ export class ModelClient {
   }
 
   /**
-   * At rest: what speaks against its believing what is true. `truth` `null`: the figures cannot be
-   * shown.
+   * At quiescence: the differences between the view of the client and the truth. `truth` `null`:
+   * the figures cannot be shown.
    */
   findUnsettled(truth: Truth | null, top: string, isRead: boolean): string[] {
     if (this.#connection === null) return [`C5 a client of ${this.userId} is away`]
@@ -190,7 +185,7 @@ export class ModelClient {
   #hear({ event, payload, at }: Message): void {
     this.#network.note(event)
     if (event === 'connection.authorized') {
-      // Whatever is not the truth any more is told again behind the place at which it resumes.
+      // Every later change of the state is sent again after the event at which the client resumes.
       this.#isStale = false
       if (at !== undefined) this.#lastEventId = at.id
       if (this.#view === null && at !== undefined) this.requestSync()

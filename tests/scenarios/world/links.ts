@@ -10,21 +10,21 @@ type CommitArguments = Parameters<FakeStore['commit']>
 /**
  * The rules about keys and connections.
  *
- * - MUL-02: nothing but the account itself is asked with keys that no check has verified; an order
- *   is placed or replaced only with the keys that its claim named, and these were verified then.
- * - MUL-07: nothing of a connection is written after its user was told that it is gone.
+ * - MUL-02: keys that no check has verified are used only to read the account. An order is placed
+ *   or replaced only with the keys of its claim, and these keys were verified at the claim.
+ * - MUL-07: no record of a connection is written after the event of its removal.
  */
 export class LinkRules {
   readonly #store: FakeStore
   readonly #say: (finding: string) => void
-  /** `<user> <connection> <revision>` of credentials that were verified at some time. */
+  /** `<user> <connection> <revision>` of all credentials that were ever verified. */
   readonly #verified = new Set<string>()
   /** `<user> <trade> <revision>` of claims. */
   readonly #claimed = new Set<string>()
-  /** `<user> <connection>` of those that are gone, and were told to be. */
+  /** `<user> <connection>` of removed connections whose removal was sent. */
   readonly #gone = new Set<string>()
   readonly #forgetting: ConnectionRef[] = []
-  /** What speaks against a rule in this step, if the store does not refuse it. */
+  /** The violations of this step, unless the store refuses the commit. */
   readonly #late: { userId: string; version: string; finding: string }[] = []
   #losses = 0
 
@@ -59,13 +59,13 @@ export class LinkRules {
   committing({ label, args }: PortCall): void {
     if (label !== 'store.commit') return
     const [userId, { writes, expectVersion }] = args as CommitArguments
-    if (this.#store.versionOf(userId) !== expectVersion) return // nothing comes of it
+    if (this.#store.versionOf(userId) !== expectVersion) return // the store refuses it
     for (const write of writes) {
       if (write.kind === 'forget')
         this.#forgetting.push({ userId, connectionId: write.connectionId })
       const connectionId = connectionOf(write)
       if (connectionId === null || !this.#gone.has(`${userId} ${connectionId}`)) continue
-      // A worker that had not seen yet that the store lost everything may have given it back.
+      // A worker that has not noticed the loss of the store may have restored the connection.
       if (this.#store.controls.linked({ userId, connectionId }) !== null) continue
       const finding = `MUL-07 ${write.kind} of ${connectionId} is written, and its user was told that it is gone`
       this.#late.push({ userId, version: expectVersion, finding })
@@ -80,7 +80,7 @@ export class LinkRules {
       this.#claimed.add(`${userId} ${fence.tradeId} ${fence.revision}`)
   }
 
-  /** What is forgotten, and told to be, in this step. */
+  /** Reports violations of this step, and notes the connections whose removal was sent in it. */
   afterStep(): void {
     const { losses, controls } = this.#store
     if (losses > this.#losses) this.#gone.clear()
@@ -112,7 +112,7 @@ export class LinkRules {
 /** Events of a removal. */
 const FAREWELL = 2
 
-/** Whether it tells that the connection was removed. */
+/** Whether the event reports the removal of the connection. */
 export const isFarewell = (entry: Entry, { connectionId }: ConnectionRef): boolean =>
   fieldsOf(entry)['code'] === 'REMOVED' && fieldsOf(entry)['brokerConnectionId'] === connectionId
 
@@ -122,8 +122,8 @@ const endedUnsent = ({ endedAt, placements }: Order): boolean =>
 function connectionOf(write: CommitArguments[1]['writes'][number]): string | null {
   switch (write.kind) {
     case 'order':
-      // What was asked for before and never sent is told as ended: refused for want of the
-      // connection, or canceled by its user.
+      // An order that was never sent may still end after the removal: refused because the
+      // connection is gone, or canceled by its user.
       return endedUnsent(write.order) ? null : write.order.connectionId
     case 'account':
       return write.account.connectionId
@@ -136,11 +136,11 @@ function connectionOf(write: CommitArguments[1]['writes'][number]): string | nul
 }
 
 /**
- * CON-04: the user of a connection is told by turns that it is away and that it is back; and at
- * rest the last word is true. A connection that was linked anew, and never came up, is removed once
- * more.
- * @param isUp whether it can be used now
- * @param linked how often it was linked after it had not been there
+ * CON-04: the events of a connection alternate between disconnected and connected, and at
+ * quiescence the last one is true. A connection that was linked again and never connected may be removed twice
+ * in a row.
+ * @param isUp whether the connection can be used now
+ * @param linked how often the connection was linked after a time without a link
  */
 export function mistoldHealth(
   log: readonly Entry[],
@@ -155,7 +155,7 @@ export function mistoldHealth(
     const { brokerConnectionId, code } = fieldsOf(entry)
     if (brokerConnectionId !== connectionId) continue
     if (entry.event !== 'error.brokerDisconnected' && entry.event !== 'broker.connected') continue
-    // A removal is told whatever was told before it.
+    // A removal is sent also if the last event was a disconnect.
     const word = code === 'REMOVED' ? 'removed' : entry.event
     if (word === 'removed') removed += 1
     const isOfAnother = word === 'removed' && removed <= linked
@@ -169,8 +169,8 @@ export function mistoldHealth(
 }
 
 /**
- * MUL-06: at rest no broker account is held by a connection that is gone: nobody else could link
- * it.
+ * MUL-06: at quiescence no removed connection holds a broker account, because no other connection
+ * could be linked to this account.
  */
 export function heldByNobody({ controls }: FakeStore): string[] {
   return [...controls.holders()].flatMap(([account, holder]) => {

@@ -4,18 +4,18 @@ import type { TradeInBooks } from './ledger.ts'
 /** An entry of a user's event log. */
 export type Entry = Readonly<{ id: string; prev: string; event: string; payload: unknown }>
 
-/** What a log has told of one trade since the last `state.resync`. */
+/** The events of one trade in a log since the last `state.resync`. */
 export type TradeTold = {
   readonly connectionId: unknown
   submitted: number
-  /** It was told as an order of so many; `false`: as one in money, or not told. */
+  /** `trade.submitted` had a quantity; `false`: the order is in money, or was not sent. */
   isSized: boolean
   cumulative: number
   terminal: string | null
   /** Of a rejection. */
   code: unknown
   corrected: number
-  /** Something besides corrections was told of it. */
+  /** The log has events of it other than corrections. */
   isFollowed: boolean
 }
 
@@ -37,8 +37,8 @@ export function brokenChains(log: readonly Entry[]): string[] {
 }
 
 /**
- * S5, S6, S8: what a log tells of each trade, and where it contradicts itself.
- * @param isWhole nothing of it was ever lost
+ * S5, S6, S8: the state of each trade by the events of a log, and the contradictions in the log.
+ * @param isWhole no event of the log was ever lost
  */
 export function toldOf(
   log: readonly Entry[],
@@ -73,7 +73,7 @@ export function toldOf(
   return { trades, findings }
 }
 
-/** Adds one event to what a log says of its trade. @returns the rules that the event breaks */
+/** Applies one event to the state of its trade. @returns the rules that the event breaks */
 function follow(told: TradeTold, entry: Entry, isResynced: boolean): string[] {
   const { quantity, filledQuantity, code } = fieldsOf(entry)
   const found: string[] = []
@@ -84,8 +84,8 @@ function follow(told: TradeTold, entry: Entry, isResynced: boolean): string[] {
   }
   told.isFollowed = true
   if (told.terminal !== null) found.push(`S6 after ${told.terminal}`)
-  // Of an order that was replaced, the broker may have been for less in the end, and it ends when
-  // that has executed.
+  // A replacement at the broker may be for a smaller quantity, and the trade ends when this
+  // quantity has executed.
   if (entry.event === 'trade.replaced') told.isSized = false
   if (entry.event === 'trade.submitted') {
     told.submitted += 1
@@ -97,12 +97,12 @@ function follow(told: TradeTold, entry: Entry, isResynced: boolean): string[] {
     found.push('S8 not submitted yet')
   if (entry.event === 'trade.partialFill' || entry.event === 'trade.filled') {
     const total = Number(entry.event === 'trade.filled' ? quantity : filledQuantity)
-    // Of an order in money, the end may be told after all of its executions.
+    // The end of an order in money may be sent after all of its executions were sent.
     const isEndOnly = entry.event === 'trade.filled' && !told.isSized && total === told.cumulative
     if (total <= told.cumulative && !isEndOnly) found.push(`S5 ${told.cumulative} then ${total}`)
     told.cumulative = total
   }
-  // What had executed before a resync is in the snapshot that follows it, and in what ends the
+  // The executions before a resync are in the snapshot after it, and in the final event of the
   // trade.
   if (entry.event === 'trade.cancelled' && isResynced && told.submitted === 0)
     told.cumulative = Number(filledQuantity)
@@ -110,7 +110,7 @@ function follow(told: TradeTold, entry: Entry, isResynced: boolean): string[] {
   return found
 }
 
-/** S4, S7: nothing is told that the broker's books do not bear out. */
+/** S4, S7: the events of a trade agree with the books of the broker. */
 export function contradictions(
   tradeId: string,
   told: TradeTold,
@@ -129,8 +129,8 @@ export function contradictions(
 }
 
 /**
- * S12: positions as the log tells them, by connection and symbol; a resync takes everything back
- * that was told before.
+ * S12: the positions by the events of the log, by connection and symbol. A resync discards all
+ * events before it.
  */
 export function positionsTold(log: readonly Entry[]): Map<string, number> {
   const quantities = new Map<string, number>()
@@ -155,7 +155,7 @@ export function positionsTold(log: readonly Entry[]): Map<string, number> {
   return quantities
 }
 
-/** The cash of a connection as the log tells it since the last resync; `null`: it tells none. */
+/** The cash of a connection by the events since the last resync; `null`: no event has the cash. */
 export function cashTold(log: readonly Entry[], connectionId: string): number | null {
   const from = log.findLastIndex(({ event }) => event === 'state.resync')
   const last = log.findLast(

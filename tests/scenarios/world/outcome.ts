@@ -2,10 +2,7 @@ import { type Anomaly, type Change, clientOrderIdOf, type Order } from '#domain'
 import type { ConnectionRef } from '#store'
 import type { FakeStore } from '../../support/fake-store.ts'
 
-/**
- * What came of a run, as its users and its operators see it. Whatever is not said is about the
- * first account.
- */
+/** The results of a run for its users and operators. Default everywhere: the first account. */
 export abstract class Outcome {
   abstract readonly store: FakeStore
   abstract readonly changes: readonly Change[]

@@ -1,25 +1,22 @@
 import type { Process } from './process.ts'
 
-/** As a label: whatever a process does next. */
+/** A label that stands for any next step of a process. */
 export const ANY_STEP = 'any step'
 
 type Run = (process: Process) => void
 
-/**
- * What is to be done when a process is about to take a step, each once, in the order in which it
- * was planned.
- */
+/** Callbacks before a step of a process; each runs once, in the order of planning. */
 export class Plans {
-  /** Whoever takes this step for one of these jobs dies, every time. */
+  /** A worker that takes this step for one of these jobs dies, every time. */
   poison: Readonly<{ label: string; jobs: readonly string[] }> | null = null
   readonly #plans: { label: string; skip: number; run: Run }[] = []
 
-  /** @param skip that many steps of the label go by before */
+  /** @param skip the number of steps of this label before the callback runs */
   add(label: string, run: Run, skip: number): void {
     this.#plans.push({ label, skip, run })
   }
 
-  /** What is to be done at this step. */
+  /** The callback for this step, if one is due. */
   due(label: string): Run | null {
     if (this.#plans.length === 0) return null
     const plan = this.#plans.find((one) => one.label === ANY_STEP || one.label === label)
@@ -45,7 +42,7 @@ const STEPS_SHOWN = 40
 
 type Step = Readonly<{ atMs: number; owner: string; label: string }>
 
-/** The steps that were taken: how many of each kind, and the last of them. */
+/** The steps taken: the count of each label, and the last steps. */
 export class TakenSteps {
   readonly counts = new Map<string, number>()
   readonly #last: Step[] = []

@@ -2,36 +2,30 @@ import type { Boundaries, CancelTimer, Clock, Randomness } from '#runtime'
 import type { Owner } from './lanes.ts'
 import type { Schedule } from './schedule.ts'
 
-/**
- * What a fault does with one call of a port: passes it on, or not, once or twice, and answers what
- * it likes.
- */
+/** A fault of one call of a port: it makes the call never, once or twice; its answer is free. */
 export type Fault = (call: () => Promise<unknown>) => Promise<unknown>
 
-/**
- * One call of a port. `account`: whose requests it counts among, `<user> <connection>`, where it is
- * one to a broker.
- */
+/** One call of a port. `account`: `<user> <connection>` if it is a request to a broker. */
 export type PortCall = Readonly<{ label: string; account: string | null; args: readonly unknown[] }>
 
-/** What a process heard of its call. */
+/** The outcome of a call, as its process gets it. */
 export type Heard =
   Readonly<{ isDone: true; value: unknown }> | Readonly<{ isDone: false; error: unknown }>
 
-/** Sees every call of a port, three times. */
+/** Watches every call of a port at three moments. */
 export interface Watch {
-  /** The process decides to make it: the step goes on with the same knowledge. */
+  /** The process decides to make the call, with its knowledge of this step. */
   asked(process: Process, call: PortCall): void
-  /** Just before it runs; what is answered runs instead of the call. */
+  /** Just before the call runs. A returned fault runs instead of the call. */
   calling(process: Process, call: PortCall): Fault | null
-  /** Its outcome reaches the process. A call whose process died meanwhile is never heard of. */
+  /** The outcome reaches the process; never if the process died during the call. */
   heard(process: Process, call: PortCall, outcome: Heard): void
 }
 
-/** Of a process whose calls nobody judges. */
+/** The watch of a process whose calls are not checked. */
 export const UNWATCHED: Watch = { asked() {}, calling: () => null, heard() {} }
 
-/** Both see every call; only the first one may answer it. */
+/** Both watch every call; only the first one may return a fault. */
 export const watchedBy = (judge: Watch, observer: Watch): Watch => ({
   asked(...call) {
     judge.asked(...call)
@@ -63,17 +57,17 @@ type Way = Readonly<{
  * running <--freeze, thaw--> frozen (nothing goes on, time passes) running, frozen --kill--> dead
  * (nothing ever goes on)
  *
- * A killed process is not told: what it awaits never settles, so no `catch` and no `finally` of it
- * runs.
+ * A killed process gets no answer: its pending promises never settle, so none of its `catch` and
+ * `finally` blocks runs.
  */
 export class Process implements Owner {
   readonly name: string
   readonly clock: Clock
   readonly random: Randomness
   readonly boundaries: Boundaries
-  /** How far this machine's wall clock is off. */
+  /** The error of the wall clock of this machine. */
   wallOffsetMs = 0
-  /** What is to be done when it jumps. */
+  /** Callbacks for a jump of the wall clock. */
   readonly onJump = new Set<() => void>()
   #state: Owner['state'] = 'running'
   readonly #schedule: Schedule
@@ -116,7 +110,7 @@ export class Process implements Owner {
     for (const run of this.#atThaw) run()
   }
 
-  /** Runs when the process goes on after it stood still: what others have waiting for it. */
+  /** Registers a callback of another part for the moment when the process continues. */
   onThaw(run: () => void): void {
     this.#atThaw.push(run)
   }
@@ -127,10 +121,7 @@ export class Process implements Owner {
     for (const run of this.onJump) run()
   }
 
-  /**
-   * Runs when the process dies: what the machine or the network does then, never the process
-   * itself.
-   */
+  /** Registers a callback of the machine or the network for the death of the process. */
   onDeath(run: () => void): void {
     this.#atDeath.push(run)
   }

@@ -3,10 +3,10 @@ import type { Commit } from '#store'
 import type { FakeStore } from '../../support/fake-store.ts'
 import type { Heard, PortCall, Process } from './process.ts'
 
-/** The last reading of an account that a process has heard of; complete with its activities. */
+/** The last reading of an account that a process got. Complete: its activities were read too. */
 type Reading = Readonly<{ snapshot: BrokerSnapshot; isComplete: boolean }>
 
-/** What becomes `to`; `quantity`: of a holding, before. `shown`: what a reading has it to be. */
+/** Cash or a position changes to `to`. `quantity`: of the position, before. `shown`: by a reading. */
 type Move = Readonly<{
   connectionId: string
   what: string
@@ -16,9 +16,9 @@ type Move = Readonly<{
 }>
 
 /**
- * S13: no position and no balance changes for want of an answer. What changes them is an execution,
- * written with the order of which it is booked, and then a holding changes by as much; or a reading
- * of the account that was heard to its end, and then they become what it showed.
+ * S13: no position and no balance changes because of a missing answer. Two causes are allowed:
+ * - an execution, written together with its order: the position changes by its quantity
+ * - a complete reading of the account: positions and cash become those of the reading
  */
 export class ReadingRules {
   readonly #store: FakeStore
@@ -43,9 +43,9 @@ export class ReadingRules {
   calling({ name }: Process, { label, args }: PortCall): void {
     if (label !== 'store.commit') return
     const [userId, commit] = args as Parameters<FakeStore['commit']>
-    if (this.#store.versionOf(userId) !== commit.expectVersion) return // nothing comes of it
+    if (this.#store.versionOf(userId) !== commit.expectVersion) return // the store refuses it
     const orders = commit.writes.flatMap((write) => (write.kind === 'order' ? [write.order] : []))
-    // What the venue takes back of an earlier day changes an order that is in the archive.
+    // A bust of an execution of an earlier day changes an archived order.
     const known = (order: Order): Order | null => this.#store.orderEverOf(userId, order.id)
     const isBooked = orders.some((order) => booked(order) !== booked(known(order)))
     const executed = orders.reduce(
@@ -88,7 +88,7 @@ export class ReadingRules {
   }
 }
 
-/** What of an order is in the books. */
+/** The booked executions of an order, as text. */
 const booked = (order: Order | null): string =>
   JSON.stringify(
     order?.placements.map((one) => [
@@ -99,7 +99,7 @@ const booked = (order: Order | null): string =>
     ]),
   )
 
-/** What an order has put into the holding: what it bought, less what it sold. */
+/** The change of the position by an order: bought less sold quantity. */
 const executedOf = (order: Order | null): Decimal =>
   (order?.placements ?? []).reduce((total, { leg, cumulativeQuantity, busted }) => {
     const quantity = sub(cumulativeQuantity, busted?.quantity ?? ZERO)

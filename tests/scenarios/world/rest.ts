@@ -8,7 +8,7 @@ import { heldByNobody, mistoldHealth } from './links.ts'
 import type { CompletedJob, ModelQueue } from './queue.ts'
 import type { Relays } from './relays.ts'
 
-/** Clocks of those who ask for orders and for commands may differ by so much. */
+/** The largest difference between the clocks of callers that queue orders and commands. */
 const SKEW_MS = 2_000
 
 type Resting = Readonly<{
@@ -19,10 +19,7 @@ type Resting = Readonly<{
   warnings: readonly string[]
 }>
 
-/**
- * What holds of a world at rest: everything has come to its end, nothing more is told, and repeats
- * change nothing.
- */
+/** The rules of a world at quiescence: C rules hold, no event is sent, repeats change nothing. */
 export class Rest {
   readonly #world: Resting
 
@@ -30,10 +27,7 @@ export class Rest {
     this.#world = world
   }
 
-  /**
-   * The C rules, of connections that are there and may be used; and what holds of connections at
-   * rest.
-   */
+  /** The violations of the C rules for usable connections, and of the rules about connections. */
   async findUnsettled(): Promise<string[]> {
     const { store, relay, accounts, warnings } = this.#world
     const findings = relay.findUnsettled()
@@ -67,9 +61,10 @@ export class Rest {
   }
 
   /**
-   * Whether a job of a connection that may be used is to run again (a trade that nobody has claimed
-   * yet leaves no other trace), something is due on an order whose job is gone, or the next reading
-   * of an account is to show the stop of a position.
+   * Whether a usable connection still has work, which is one of:
+   * - a job that will run again (an unclaimed trade leaves no other trace)
+   * - pending work on an order whose job is gone
+   * - a stop of a position that the next reading of the account will show
    */
   isWaiting(): boolean {
     const { queue, accounts } = this.#world
@@ -84,18 +79,15 @@ export class Rest {
   }
 
   /**
-   * The owner of the connection has it done within a few looks. After the store lost writes, no C
-   * rule tells of a size that is wrong.
+   * The owner of the connection finishes pending work within a few polls. This check is needed
+   * because no C rule finds a wrong size after the store lost writes.
    */
   #awaitsWork({ userId, connectionId }: ConnectionRef): boolean {
     const { orders } = this.#world.store.snapshot(userId)
     return orders.some((order) => order.connectionId === connectionId && hasPendingWork(order))
   }
 
-  /**
-   * Where the order whose stop was shown has ended, the next reading of the account shows the stop
-   * of another order.
-   */
+  /** If the order of the shown stop has ended, the next reading shows the stop of another order. */
   #awaitsStop({ userId, connectionId }: ConnectionRef): boolean {
     const { orders, positions } = this.#world.store.snapshot(userId)
     return positions.some(
@@ -106,13 +98,13 @@ export class Rest {
     )
   }
 
-  /** How long the log of each user is. */
+  /** The length of the log of each user. */
   lengths(): ReadonlyMap<string, number> {
     const { accounts, store } = this.#world
     return new Map(accounts.all.map(({ ref: { userId } }) => [userId, store.log(userId).length]))
   }
 
-  /** What was told since the logs had these lengths; nothing should have been. */
+  /** The events since the logs had these lengths; correct is none. */
   newsSince(lengths: ReadonlyMap<string, number>, what: string): string[] {
     return [...lengths].flatMap(([userId, length]) =>
       this.#world.store
@@ -123,15 +115,15 @@ export class Rest {
     )
   }
 
-  /** Jobs that change nothing when they run again. */
+  /** Jobs that must change nothing when they run again. */
   repeatable(): CompletedJob[] {
     return this.#world.queue.completed().filter((job) => !this.#isDue(job))
   }
 
   /**
-   * A cancel of all orders, or a close of all positions, has something left to do: what had been
-   * asked for before it came to the workers, or to the books, only after it had run. A repeat would
-   * take that too, as it was meant to.
+   * Whether a repeat of a cancel-all or close-all job has work left. An order requested before the
+   * job may reach the workers only after the job has run, or a position the books. A repeat
+   * correctly includes this order or position.
    */
   #isDue({ name, data, addedMs }: CompletedJob): boolean {
     if (name !== 'cancelAll' && name !== 'closeAllPositions') return false
@@ -149,7 +141,7 @@ export class Rest {
     )
   }
 
-  /** What waits for the keys of a connection may end at any time. */
+  /** Events of unverified connections are allowed: work that waits for keys may end at any time. */
   #isAtRest(userId: string, { payload }: Pick<LoggedEvent, 'payload'>): boolean {
     const connectionId = 'brokerConnectionId' in payload ? payload.brokerConnectionId : null
     return (

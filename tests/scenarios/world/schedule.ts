@@ -5,23 +5,23 @@ import { Chance } from './chance.ts'
 import { Lanes, type Owner } from './lanes.ts'
 import { Timers } from './timers.ts'
 
-/** Steps without the time moving on: more is a loop that never rests. */
+/** The most steps at one moment of virtual time; more than this is an endless loop. */
 const STEPS_AT_ONCE_MAX = 200_000
-/** After so many steps the platform gets a round of its own: timers of the test, messages. */
+/** After this number of steps the platform runs its own timers and messages. */
 const STEPS_PER_ROUND = 1_000
-/** What the trace is made of is hashed in pieces of this length. */
+/** The trace is hashed in pieces of this length. */
 const TRACE_PIECE = 65_536
 
 /**
  * Virtual time, and the order of everything that happens in it.
  *
- * Whatever awaits a port waits for its **turn**, once before the call and once before its answer.
- * One turn at a time is let go, chosen by the seed among the first of each lane; what it started
- * comes to rest before the next. Only when nobody waits does the time move on, to the next timer.
- * So one seed is one order of events (D1), and its trace is a number.
+ * Every call of a port waits for its **turn**, once before the call and once before its answer. The
+ * seed chooses one turn at a time among the first of each lane. All code started by a turn comes to
+ * rest before the next turn. If no turn waits, the time advances to the next timer. So one seed
+ * gives one order of events (D1), and the trace is a hash of this order.
  *
- * Nothing real may be waited for: a socket, a file, a timer of the platform, a thread that is
- * started by what runs in here fails the run (D2).
+ * A wait for anything real fails the run (D2): a socket, a file, a timer of the platform or a
+ * thread.
  */
 export class Schedule {
   nowMs: number
@@ -30,11 +30,11 @@ export class Schedule {
   readonly #lanes = new Lanes()
   readonly #timers = new Timers()
   readonly #trace = createHash('sha256')
-  /** What the trace does not have yet. */
+  /** The end of the trace that is not hashed yet. */
   #unhashed = ''
   /**
-   * Hears of every step before it is taken, and may kill its owner, or freeze it: then the step
-   * comes later.
+   * Called before every step. It may kill the owner of the step, or freeze the owner: then the step
+   * is taken later.
    */
   beforeStep: (owner: Owner, label: string, job: string | null) => void = () => {}
   afterStep: () => Promise<void> | void = () => {}
@@ -44,15 +44,15 @@ export class Schedule {
     this.nowMs = startMs
   }
 
-  /** Identity of everything that has happened so far. */
+  /** The hash of all steps so far. */
   trace(): string {
     this.#hash()
     return this.#trace.copy().digest('hex')
   }
 
   /**
-   * Resolves when it is the caller's turn; never, once its owner is dead. Within a lane turns come
-   * in the order of asking.
+   * Resolves at the turn of the caller; never, once its owner is dead. Turns of one lane keep their
+   * order.
    */
   turn(owner: Owner, lane: string, label: string): Promise<void> {
     const job = inJob.getStore() ?? null
@@ -67,24 +67,24 @@ export class Schedule {
     return this.#timers.add({ owner, atMs: this.nowMs + Math.max(0, delayMs), run })
   }
 
-  /** Forgets everything that `owner` waits for. */
+  /** Drops all turns and timers of `owner`. */
   drop(owner: Owner): void {
     this.#lanes.drop(owner)
     this.#timers.drop(owner)
   }
 
-  /** Runs code of a process: whatever it starts is watched from here on. */
+  /** Runs code of a process; D2 watches all work started by this code. */
   enter<T>(run: () => T): T {
     return inside.run(this, run)
   }
 
-  /** Until nobody can go on without the time moving. */
+  /** Runs all steps that need no time. */
   async settle(): Promise<void> {
-    await rested() // from what was begun outside of a step
+    await rested() // work that was started outside of a step
     await this.#stepAll()
   }
 
-  /** Moves the time by `byMs`, with everything that falls due on the way. */
+  /** Advances the time by `byMs` and runs all timers that fall due. */
   async advance(byMs: number): Promise<void> {
     await this.advanceUntil(this.nowMs + byMs, () => false)
   }

@@ -14,20 +14,17 @@ import type { FakeStore } from '../../support/fake-store.ts'
 import type { Heard, PortCall, Process } from './process.ts'
 import { lowers, onlyShrinks } from './reducing.ts'
 
-/** What lets a request leave that can open or enlarge a position. */
+/** The fences that permit a request: a claim (`take`), or permission for a change of an order. */
 type Leaving = Extract<Fence, { kind: 'take' | 'change' }>
 type CommitArguments = Parameters<FakeStore['commit']>
 
-/**
- * What a claim, or the leave to change an order, lets the process send that heard of it: one
- * request. `claim` null: a change.
- */
+/** The permission of a process to send one request. `claim` null: the request changes an order. */
 type Leave = Readonly<{ claim: string | null; exposure: Exposure; globalHalt: Halt | null }>
 
-/** Whom a halt is for: a connection, a user, or everybody. */
+/** The target of a halt: a connection, a user, or all users. */
 export type HaltTarget = Partial<ConnectionRef>
 
-/** A halt, and what the store had lost when it was made. */
+/** A halt, and the number of losses of the store when the halt was made. */
 export type HaltMade = Readonly<{
   target: HaltTarget
   allows: Halt['allows']
@@ -36,17 +33,17 @@ export type HaltMade = Readonly<{
 }>
 
 /**
- * S3 and S17: what is claimed, and what is sent. Everything is judged by what the process had heard
- * when it decided: a claim that has been overtaken since, and a deadline that passes while the
- * request waits for its turn, are harmless by the client order id.
+ * S3, S17 and S20: the rules about claims and requests. A request is judged by the knowledge of the
+ * process at its decision. A claim may be superseded, or a deadline may pass, while the request
+ * waits for its turn: both are harmless, because the client order id is the same.
  */
 export class SendingRules {
   readonly #store: FakeStore
   readonly #say: (finding: string) => void
   readonly #leaves = new Map<string, Leave>()
-  /** The true time, whatever the clocks of machines say. */
+  /** The virtual time, independent of the clocks of machines. */
   readonly #nowMs: () => number
-  /** Halts that nobody has ended, or made anew, since they were asked for. */
+  /** Halts that were neither ended nor replaced since they were requested. */
   readonly #standing = new Set<HaltMade>()
   readonly #complete = new Set<HaltMade>()
   #claims: { userId: string; fence: Leaving; before: Order | null }[] = []
@@ -90,7 +87,7 @@ export class SendingRules {
     return this.#claims.length > 0
   }
 
-  /** The claims that were made in this step, against what was in their slot before it. */
+  /** Checks the claims of this step against the records and halts of their slot. */
   async afterStep(): Promise<void> {
     const claims = this.#claims
     this.#claims = []
@@ -129,15 +126,13 @@ export class SendingRules {
     )
   }
 
-  /**
-   * A halt is asked for. It takes the place of the one before it: from now on it says what passes.
-   */
+  /** A halt is requested: it replaces the earlier halt of the same target. */
   halting(halt: HaltMade): void {
     this.ending(halt.target)
     this.#standing.add(halt)
   }
 
-  /** Whoever asks for it: from now on the halt of exactly this target says nothing any more. */
+  /** The end of a halt is requested: from now on the halt of exactly this target is not checked. */
   ending({ userId, connectionId }: HaltTarget): void {
     this.#end(({ target }) => target.userId === userId && target.connectionId === connectionId)
   }
@@ -148,8 +143,8 @@ export class SendingRules {
   }
 
   /**
-   * `halt()` has said that every earlier claim has its outcome, or was set aside, or can have no
-   * effect any more.
+   * `halt()` reported that it is complete: every earlier claim has its outcome, is quarantined, or
+   * can have no effect any more.
    */
   async completed(halt: HaltMade, refs: readonly ConnectionRef[]): Promise<void> {
     if (halt.losses !== this.#store.losses || !this.#standing.has(halt)) return
@@ -200,7 +195,7 @@ export class SendingRules {
     return leave
   }
 
-  /** @param ref whose halts it comes after, if it is still the latest request */
+  /** @param ref the connection whose halts are checked; null: a later claim superseded this one */
   #judge({ globalHalt, exposure }: Leave, tradeId: string, ref: ConnectionRef | null): void {
     if (globalHalt !== null && !passes(globalHalt.allows, exposure))
       this.#say(`S17 ${tradeId} is sent, and its claim had read that everybody is halted`)
@@ -213,10 +208,7 @@ export class SendingRules {
       this.#say(`S17 ${tradeId} is sent after a halt that was complete`)
   }
 
-  /**
-   * Whether an order does to the position what it says. Exits are not looked at: their entry is
-   * what may add.
-   */
+  /** Whether the declared exposure of an order is true. Exits count as true: only entries add. */
   #isAsItSays(
     userId: string,
     { connectionId, exposure, kind }: Leaving,
@@ -237,14 +229,11 @@ export class SendingRules {
  */
 const FOR_GOOD: ReadonlySet<OrderStatus> = new Set(['filled', 'expired', 'rejected'])
 
-/**
- * The order is over, and so is what a replacement of the leg is aimed at: whatever the broker says
- * to it, nothing comes of it.
- */
+/** The order has ended, and the target of a replacement of this leg too: it can have no effect. */
 const isReplacedNoMore = (order: Order, leg: Leg): boolean =>
   order.endedAt !== null && FOR_GOOD.has(headOf(order, leg)?.status ?? 'submitting')
 
-/** Whether a halt lets a request through that does this to the position. */
+/** Whether a halt permits a request with this exposure. */
 const passes = (allows: Halt['allows'], exposure: Exposure): boolean =>
   exposure === 'shrinks' || (allows === 'reducing' && exposure === 'reduces')
 
