@@ -6,40 +6,40 @@ import { FakeBroker } from '../../support/fake-broker.ts'
 import type { FakeControls } from '../../support/fake-controls.ts'
 import type { ModelQueue } from './queue.ts'
 
-/** In every credential of a world; whatever holds it, leaked it. */
+/** Part of every credential of a world: a log, event or job with this text has leaked it. */
 export const SECRET = 'open-sesame'
 
 /**
- * Work that waited for a connection is taken up again within this: whoever found it unusable pauses
- * for half a minute.
+ * Work that waits for a connection continues within this time, because a worker pauses for half a
+ * minute after it found the connection unusable.
  */
 const RESUMED_MS = 40_000
 
-/** A connection, and the account that it was made for. */
+/** A connection and its account. */
 export type Account = Readonly<{ ref: ConnectionRef; broker: FakeBroker }>
 
 /** A key pair of an account. */
 type Keys = { readonly broker: FakeBroker; isRevoked: boolean }
 
 /**
- * Where new keys lead: to the account of the connection, to the same with keys that are refused, or
- * to an account of somebody else.
+ * The kind of new keys: of the account of the connection, of this account but refused, or of an
+ * account of another user.
  */
 export type NewKeys = 'good' | 'revoked' | 'other_account'
 
 /**
- * The accounts at the broker, the keys that open them, and the connections that users made with
- * these keys, as the trade API makes them.
+ * The accounts at the broker, their keys, and the connections of users with these keys, made as the
+ * trade API makes them.
  *
  *   absent --connect--> unverified --a check logs in--> verified --rotateKeys--> unverified
  *   any --disconnect--> leaving --> absent
  *
- * A process reaches an account with the keys that it read: the broker judges each call by them.
+ * A process calls an account with the keys that it read. The broker checks the keys of each call.
  */
 export class Accounts {
   /**
-   * Every connection that was ever made, the latest account of each: rules compare them. Never
-   * replaced, only changed.
+   * All connections that were ever made, each with its latest account: the rules compare them. The
+   * array is changed in place, never replaced.
    */
   readonly all: Account[] = []
   readonly #clock: Clock
@@ -51,11 +51,11 @@ export class Accounts {
   readonly #keys = new Map<string, Keys>()
   /** By connection, the latest last. */
   readonly #given = new Map<string, Keys[]>()
-  /** How often connections were linked that were not there. */
+  /** How often each connection was linked while it did not exist. */
   readonly #timesLinked = new Map<string, number>()
-  /** Since when connections are verified. */
+  /** The time of the verification of each connection. */
   readonly #verifiedMs = new Map<string, number>()
-  /** Answers whoever comes with keys that are refused. */
+  /** The broker that answers calls with refused keys. */
   readonly #shut: FakeBroker
 
   constructor(clock: Clock, controls: FakeControls, queue: ModelQueue) {
@@ -70,7 +70,7 @@ export class Accounts {
     })
   }
 
-  /** The connection is there, and verified. */
+  /** Adds a verified connection. */
   link(ref: ConnectionRef): void {
     this.#countLink(ref)
     const broker = this.#open(this.#nextNumber())
@@ -82,30 +82,27 @@ export class Accounts {
     return this.#find(ref)!.broker
   }
 
-  /** How often a connection was linked after it had not been there. */
+  /** How often a connection was linked while it did not exist. */
   timesLinked(ref: ConnectionRef): number {
     return this.#timesLinked.get(keyOf(ref)) ?? 0
   }
 
-  /**
-   * Whether a connection is not there, is being removed, or was removed before it was linked again.
-   */
+  /** Whether a connection does not exist, is being removed, or was ever removed. */
   wasRemoved(ref: ConnectionRef): boolean {
     const linked = this.#controls.linked(ref)
     return linked === null || linked.connection.leaving !== undefined || this.timesLinked(ref) > 1
   }
 
-  /** Whether a connection is there, and its account may be traded and compared with. */
+  /** Whether a connection exists and is verified: its account may be traded and compared. */
   isVerified(ref: ConnectionRef): boolean {
     return this.#controls.standingOf(ref) === 'verified'
   }
 
   /**
-   * What is not yet as it will be: good keys that are not verified, and a removal that has not come
-   * to its end.
-   * @param holdsQuarantined a removal that cancels first waits for an order that was set aside
-   *   until somebody has looked at that order, or leaves it; workers raise an alarm of the order
-   *   meanwhile
+   * Unfinished changes: good keys that are not verified yet, and removals that have not ended.
+   * @param holdsQuarantined whether the connection has a quarantined order: a removal that cancels
+   *   first waits until the order is resolved, or until the user leaves the orders open; workers
+   *   raise an alarm in the meantime
    */
   pending(holdsQuarantined: (ref: ConnectionRef) => boolean): string[] {
     return this.all.flatMap(({ ref, broker }) => {
@@ -135,14 +132,13 @@ export class Accounts {
     })
   }
 
-  // What users do
+  // Commands of users
   // -----------------------------------------------------------------------------------------------
 
   /**
-   * Links an account, as the producer does: nothing is sent before a check has logged in.
+   * Links an account as the producer does. No order is sent before a check has logged in.
    * @param accountNumber default: a new account
-   * @returns false: there is such a connection, which belongs to another account or is being
-   *   removed
+   * @returns false: the connection exists, and belongs to another account or is being removed
    */
   async connect(ref: ConnectionRef, { accountNumber = this.#nextNumber() } = {}): Promise<boolean> {
     const known = this.#controls.linked(ref)
@@ -157,22 +153,22 @@ export class Accounts {
   }
 
   /**
-   * Gives new keys for a connection; the old ones go on until they are revoked.
-   * @returns false: there is no connection that takes them
+   * Stores new keys for a connection; the old keys stay valid until they are revoked.
+   * @returns false: no connection accepts them
    */
   async rotateKeys(ref: ConnectionRef, { to }: Readonly<{ to: NewKeys }>): Promise<boolean> {
     const known = this.#controls.linked(ref)
     if (known === null || known.connection.leaving !== undefined) return false
     const broker = to === 'other_account' ? this.#open(this.#nextNumber()) : this.brokerOf(ref)
     const sealed = this.#give(ref, broker)
-    // Until a check has logged in, a connection belongs to the account that its keys lead to.
+    // Until a check has logged in, a connection belongs to the account of its keys.
     if (known.link === null) this.#note(ref, broker)
     if (to === 'revoked') this.revokeKeys(ref)
     await this.#put(ref, sealed)
     return true
   }
 
-  /** Asks for a connection to be removed. @returns false: there is none */
+  /** Requests the removal of a connection. @returns false: the connection does not exist */
   async disconnect(ref: ConnectionRef, openOrders: 'cancel' | 'leave'): Promise<boolean> {
     const known = this.#controls.linked(ref)
     if (known === null) return false
@@ -181,26 +177,26 @@ export class Accounts {
     return true
   }
 
-  // What happens at the broker
+  // Keys at the broker
   // -----------------------------------------------------------------------------------------------
 
   /**
-   * The broker refuses keys of a connection from now on: the latest, or those before them. Streams
-   * that are open stay until they are cut.
+   * The broker refuses keys of a connection from now on: the latest keys, or the earlier ones. Open
+   * streams stay open until they are cut.
    */
   revokeKeys(ref: ConnectionRef, which: 'latest' | 'earlier' = 'latest'): void {
     this.#revoke(ref, which, true)
   }
 
-  /** The latest keys of a connection are taken again. */
+  /** The broker accepts the latest keys of a connection again. */
   restoreKeys(ref: ConnectionRef): void {
     this.#revoke(ref, 'latest', false)
   }
 
   /**
-   * The keys of every connection are taken by the broker, and lead to its account: where they did
-   * not, its user has given others. A connection that is being removed takes no others: its user
-   * lets the removal leave open orders as they are.
+   * Makes the keys of every connection good: the broker accepts them, and they belong to its
+   * account. If they did not, the user stores new keys. A connection that is being removed accepts
+   * no new keys, so its user leaves the orders open instead.
    */
   mend(): void {
     for (const { ref, broker } of this.all) {
@@ -212,7 +208,7 @@ export class Accounts {
     }
   }
 
-  // How processes reach it
+  // Calls of processes
   // -----------------------------------------------------------------------------------------------
 
   readonly vault: Vault = {
@@ -224,8 +220,8 @@ export class Accounts {
   }
 
   /**
-   * The account as the broker shows it to who comes with these credentials;
-   * @param onCall hears of each call before it is made
+   * The account that the broker shows for these credentials.
+   * @param onCall is called before each call
    */
   reach(
     credentials: BrokerCredentials,
@@ -286,7 +282,7 @@ export class Accounts {
     else this.all.splice(this.all.indexOf(known), 1, { ...known, broker })
   }
 
-  /** What a check has found out stands. */
+  /** Updates the account of a connection after a check. */
   #followLink(ref: ConnectionRef): void {
     if (!this.isVerified(ref)) this.#verifiedMs.delete(keyOf(ref))
     else if (!this.#verifiedMs.has(keyOf(ref))) this.#verifiedMs.set(keyOf(ref), this.#clock.now())

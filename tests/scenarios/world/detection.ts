@@ -9,79 +9,69 @@ import type { Heard, PortCall, Process } from './process.ts'
 import { inJob } from './schedule.ts'
 
 /**
- * C8, by the virtual clock: what the stream did not tell is in the log in time, and what became of
- * every submission is found out. The bounds are those of P7 and SUB-05, written down here anew.
- * They hold once everybody is at work again after the last disturbance: each kind of it may take so
- * long to be over.
+ * C8, by the virtual clock: executions that the stream did not report are in the log in time, and
+ * the outcome of every submission is found in time. The bounds are those of P7 and SUB-05, repeated
+ * here independently of the code. They count from the end of the last disturbance; this table has
+ * the longest duration of each kind of disturbance.
  */
 export const OVER_AFTER_MS = {
   /** A call failed: it is repeated at the next turn. */
   call: 0,
-  /**
-   * The broker was away: calls are held back until a trial went through, and the stream is opened
-   * again.
-   */
+  /** The broker was down: calls wait for a successful trial, and the stream is opened again. */
   away: 20_000,
-  /** A write failed: what it was about is read back. */
+  /** A write failed: its records are read again. */
   store: 6_000,
   /**
-   * One died, stood still, or came: its lease and its jobs' locks run out, and the next owner waits
-   * a moment for its stream.
+   * A worker died, froze or started: its lease and its job locks expire, and the next owner waits a
+   * moment for its stream.
    */
   worker: 20_000,
   /**
-   * The store lost something, or credentials were refused: connections that were unusable are tried
-   * again after half a minute.
+   * The store lost writes, or credentials were refused: unusable connections are tried again after
+   * half a minute.
    */
   loss: 60_000,
 } as const
 
-/**
- * P7: a marketable order without a final status; all others; a reading has taken its time by then.
- */
+/** P7: the bound of a market order, including the time of a reading. */
 const IN_FLIGHT_MS = 5_000
+/** P7: the bound of all other orders. */
 const RESTING_MS = 15_000
-/** Unknown, and at the broker: it is looked for at least so often, by its id. */
+/** An unknown order that is at the broker is looked up by its id at least this often. */
 const FOUND_MS = 35_000
 /**
- * Unknown, and nowhere: its absence is proved a quarter of an hour after the last request, at the
- * next look.
+ * The absence of an unknown order is proved at the first look-up that is a quarter of an hour after
+ * the last request.
  */
 const ABSENT_MS = 17 * 60_000
 
-/** The pauses of a worker that finds its broker away, written down anew as well. */
+/** The pauses of a worker while its broker is down, repeated here independently of the code. */
 const SILENCES_MAX = 5
 const PAUSE_MS_MIN = 2_000
 const PAUSE_MS_MAX = 30_000
 
 export class DetectionBounds {
   readonly #say: (finding: string) => void
-  /** From then on bounds count; `Infinity` while a worker stands still. */
+  /** The bounds count from this time on; `Infinity` while a worker is frozen. */
   #calmFromMs = -Infinity
-  /**
-   * What was still to be told when it was last looked at: as long as nothing changes, it is the
-   * same.
-   */
+  /** The findings of the last look at each connection, valid while its mark is the same. */
   readonly #last = new Map<ConnectionRef, Readonly<{ mark: string; waiting: readonly Waiting[] }>>()
 
-  /**
-   * Since when each connection was there with these keys, and they were verified; `null`: it is not
-   * so now.
-   */
+  /** Since when each connection has its present verified keys; `null`: it has none now. */
   readonly #usable = new Map<
     ConnectionRef,
     Readonly<{ revision: string; sinceMs: number }> | null
   >()
 
   /**
-   * Calls of those who follow an account that the broker has not answered, and since when: whatever
-   * they ask for waits behind them.
+   * Unanswered calls of account owners, and since when. Later calls of the same owner wait behind
+   * them.
    */
   readonly #hanging = new Map<PortCall, Readonly<{ process: Process; sinceMs: number }>>()
   /** `<user> <connection>` -> when such a call was answered late. */
   readonly #answeredMs = new Map<string, number>()
 
-  /** `<process> <user> <connection>` -> calls in a row that the broker has said nothing to. */
+  /** `<process> <user> <connection>` -> the number of consecutive calls without an answer. */
   readonly #silences = new Map<string, number>()
 
   constructor(say: (finding: string) => void) {
@@ -112,8 +102,8 @@ export class DetectionBounds {
   }
 
   /**
-   * After so many in a row calls are held back for a pause, and for one twice as long whenever the
-   * trial fails.
+   * After `SILENCES_MAX` consecutive calls without an answer, calls wait for a pause. The pause
+   * doubles after each failed trial.
    */
   #noteSilence(nowMs: number, key: string, outcome: Heard): void {
     if (!isSilence(outcome)) return void this.#silences.delete(key)
@@ -124,14 +114,11 @@ export class DetectionBounds {
     this.#calmFromMs = Math.max(this.#calmFromMs, nowMs + pauseMs)
   }
 
-  /**
-   * Whether bounds count now, and something was left to be told when it was last looked at, or may
-   * be since.
-   */
+  /** Whether the bounds count now and a finding may be open: an earlier one, or after a change. */
   isOpen(nowMs: number, stake: Stake): boolean {
     const { ref, broker, store } = stake
     this.#noteKeys(nowMs, ref, store)
-    // While calls are held back none fails that would tell of it.
+    // Calls that wait do not fail, so no failed call would report this disturbance.
     if (broker.isDown) this.disturbed(nowMs, 'away')
     const last = this.#last.get(ref)
     if (last?.waiting.length === 0 && last.mark === markOf(stake)) return false
@@ -150,9 +137,9 @@ export class DetectionBounds {
       this.#usable.set(ref, { revision, sinceMs: known === undefined ? -Infinity : nowMs })
   }
 
-  /** Called whenever the time has moved, before anything else happens. */
+  /** Called after each advance of the time, before any step. */
   async look(nowMs: number, stake: Stake): Promise<void> {
-    // Whoever found a connection unusable tries it again after half a minute, as after a loss.
+    // A worker tries an unusable connection again after half a minute, as after a loss.
     const usableMs = (this.#usable.get(stake.ref)?.sinceMs ?? nowMs) + OVER_AFTER_MS.loss
     const openMs = sessionAt(nowMs).openMs
     const account = `${stake.ref.userId} ${stake.ref.connectionId}`
@@ -187,7 +174,7 @@ export class DetectionBounds {
     return waiting
   }
 
-  /** Executions of our trades that nobody was told of. */
+  /** Executions of our trades that no event has reported. */
   #untold(
     { userId }: ConnectionRef,
     store: Stake['store'],
@@ -202,14 +189,14 @@ export class DetectionBounds {
     return [...books].flatMap(([tradeId, trade]) => {
       const told = trades.get(tradeId)
       if (told?.terminal != null || (told?.corrected ?? 0) > 0) return []
-      // Under our id, with other terms than were asked for, and no answer says that it is ours:
-      // that is alarmed, and nothing is booked.
+      // A foreign order under our id, with other terms than the requested ones: an alarm is raised,
+      // and its executions are not booked.
       const record = store.orderOf(userId, tradeId)
       if (record?.status === 'submitting' && !trade.orders.some((one) => isOf(record, one)))
         return []
       const ids = new Set(trade.orders.map(({ brokerOrderId }) => brokerOrderId))
-      // Where something was taken back, what came before it may never be told by itself: the total
-      // that stands settles it (FIL-12).
+      // After a bust, earlier executions may never be sent one by one: the remaining total includes
+      // them (FIL-12).
       if (broker.ledger.busts.some(({ brokerOrderId }) => ids.has(brokerOrderId))) return []
       let sum = ZERO
       for (const { brokerOrderId, execution } of broker.executions) {
@@ -245,8 +232,8 @@ export class DetectionBounds {
       const { id, status, endedAt, setAsideAt, claimedAt, attemptedAt, cancel } = order
       if (status !== 'submitting' || endedAt !== null || setAsideAt != null) return []
       const placed = books.get(id)?.orders.find((one) => isOf(order, one))
-      if (books.has(id) && placed === undefined) return [] // somebody else's, under our id: that is alarmed
-      // Who asks for a cancel has it taken up anew (CRA-08).
+      if (books.has(id) && placed === undefined) return [] // foreign, under our id: alarmed
+      // A cancel request lifts the quarantine and starts a new search (CRA-08).
       const marks = [claimedAt, attemptedAt, cancel?.requestedAt, placed?.submittedAt]
       const times = marks.flatMap((at) => (at == null ? [] : [Date.parse(at)]))
       const what =
@@ -265,13 +252,13 @@ type Waiting = Readonly<{
   sinceMs: number
   withinMs: number
   /**
-   * Before the opening nobody has to look for it: the list of open orders is read once a minute
-   * then.
+   * The bound does not count before the opening, because the list of open orders is then read only
+   * once a minute.
    */
   isForSession: boolean
 }>
 
-/** Its executions are looked for whether the exchange is open or not. */
+/** Whether the order may execute while the exchange is closed. */
 const tradesAnyTime = ({ symbol, extendedHours }: Order): boolean =>
   extendedHours || symbol.includes('/')
 
@@ -279,8 +266,8 @@ const DEFINITIVE: ReadonlySet<SubmitOutcome['kind']> = new Set(['accepted', 'dup
 const HELD_BACK: ReadonlySet<CommitResult['kind']> = new Set(['over_budget', 'unusable'])
 
 /**
- * An answer after which the same is tried again: the budget is spent (as by several starts within a
- * minute), or nobody knows.
+ * Whether a call is repeated after this answer: the budget is spent (for example after several
+ * starts within a minute), or the outcome is unknown.
  */
 function isHeldBack(label: string, value: unknown): boolean {
   if (label === 'budget.take') return (value as number) > 0
@@ -292,7 +279,7 @@ function isHeldBack(label: string, value: unknown): boolean {
 const isOfTrading = (label: string): boolean =>
   label.startsWith('broker.') && label !== 'broker.readQuote'
 
-/** A call that the broker has not answered; a refusal is an answer. */
+/** Whether the broker did not answer; a refusal is an answer. */
 function isSilence(outcome: Heard): boolean {
   if (outcome.isDone) return (outcome.value as { kind?: unknown } | null)?.kind === 'unknown'
   return !(outcome.error instanceof BrokerError) || outcome.error.code === 'UNAVAILABLE'
@@ -309,10 +296,10 @@ const isOf = (
 
 const DAY_MS = 86_400_000
 type Session = Readonly<{ openMs: number; closeMs: number }>
-/** By day since 1970: when its regular session begins and ends. */
+/** The regular sessions by day since 1970. */
 const sessions = new Map<number, Session>()
 
-/** Bounds are promised for what can execute: a regular session is on. */
+/** Whether a regular session is open; the bounds count only then. */
 function isSession(nowMs: number): boolean {
   const { openMs, closeMs } = sessionAt(nowMs)
   return openMs <= nowMs && nowMs < closeMs

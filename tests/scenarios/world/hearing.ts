@@ -5,10 +5,7 @@ import type { FakeStore } from '../../support/fake-store.ts'
 import type { Entry } from '../../support/fake-user.ts'
 import { connectionsOf } from './log-reader.ts'
 
-/**
- * Every event that was ever logged, of whoever, by its id: losses of the store change nothing of
- * it.
- */
+/** All events ever logged for any user, by id; losses of the store remove none of them. */
 export class EverLogged {
   readonly #resyncs = new Set<object>()
   readonly #entries = new Map<string, Readonly<{ userId: string; entry: Entry }>>()
@@ -20,7 +17,7 @@ export class EverLogged {
     }
   }
 
-  /** Whether this is the payload of a `state.resync` of a log. */
+  /** Whether the payload belongs to a `state.resync` in a log. */
   isResync(payload: object): boolean {
     return this.#resyncs.has(payload)
   }
@@ -31,21 +28,21 @@ export class EverLogged {
 }
 
 /**
- * So many of the latest readings and answers of a user's figures are remembered: a `state.sync` may
- * be made of any of them.
+ * The number of latest readings and answers kept of the figures of a user. A `state.sync` may come
+ * from any of them.
  */
 const READINGS_KEPT = 4
 
 /**
- * Accounts that belong into a user's figures at some moment, whether the store was lost then, and
- * whether figures could be shown.
+ * The accounts of the figures of a user at one moment, whether the store was lost then, and whether
+ * the figures could be shown.
  */
 type Due = Readonly<{ isLost: boolean; connectionIds: readonly string[]; isRead: boolean }>
 
 const latest = <T>(kept: readonly T[] | undefined, next: T): T[] =>
   [...(kept ?? []), next].slice(-READINGS_KEPT)
 
-/** What the figures of users had to hold, at their latest readings. */
+/** The required content of the figures of users at their latest readings. */
 export class FiguresDue {
   readonly #store: FakeStore
   readonly #readings = new Map<string, Due[]>()
@@ -55,7 +52,7 @@ export class FiguresDue {
     this.#store = store
   }
 
-  /** How often the store lost anything. */
+  /** The number of losses of the store. */
   get losses(): number {
     return this.#store.losses
   }
@@ -66,22 +63,19 @@ export class FiguresDue {
   }
 
   /**
-   * A relay hears whether it may show the figures of this user. A slow read was made of another
-   * moment than the call was.
+   * A relay gets the answer whether it may show the figures of this user. A slow read answers for
+   * an earlier moment.
    */
   hears(userId: string, isRead: boolean): void {
     this.#answers.set(userId, latest(this.#answers.get(userId), isRead))
   }
 
-  /** Whether the figures can be shown now. */
+  /** Whether the figures of the user can be shown now. */
   isRead(userId: string): boolean {
     return this.#now(userId).isRead
   }
 
-  /**
-   * Whether the figures can be shown now, and could at each of the latest readings, and each of the
-   * latest answers said so.
-   */
+  /** Whether the figures can be shown now, could at all latest readings, and all answers agreed. */
   wasRead(userId: string): boolean {
     const isEachRead = [...(this.#readings.get(userId) ?? []), this.#now(userId)].every(
       ({ isRead }) => isRead,
@@ -89,7 +83,7 @@ export class FiguresDue {
     return isEachRead && (this.#answers.get(userId) ?? []).every(Boolean)
   }
 
-  /** Whether the log has what follows this event, or nothing does. */
+  /** Whether the log has all events after this one, or this event is the last. */
   isServed(userId: string, id: string): boolean {
     return (
       this.#store.lastEventId(userId) === id ||
@@ -97,10 +91,7 @@ export class FiguresDue {
     )
   }
 
-  /**
-   * What speaks against showing these accounts: it holds now, and held at each of the latest
-   * readings.
-   */
+  /** The objections against showing these accounts that hold now and at all latest readings. */
   objections(userId: string, shown: ReadonlySet<string>): string[] {
     const all = [...(this.#readings.get(userId) ?? []), this.#now(userId)]
     const missing = this.#now(userId).connectionIds.filter(
@@ -125,14 +116,14 @@ export class FiguresDue {
 }
 
 /**
- * Where a connection is in its user's log, as far as it was told.
+ * The position of a connection in the log of its user, by the messages sent to it.
  *
  *   unplaced --placed--> at <--state.sync-- adrift     at --state.resync--> adrift
  *   unplaced --lastEventId is no id--> adrift
  *
- * `at`: `losses` says how often the store had lost anything when the connection got there.
- * `adrift`: it was told that there is a hole, and waits for the `state.sync` behind it. `lastId`:
- * of the last event since then.
+ * `at`: `losses` is the number of losses of the store when the connection reached the event.
+ * `adrift`: the connection got `state.resync` and waits for the next `state.sync`; `lastId` is the
+ * id of the last event since then.
  */
 type Where =
   | Readonly<{ kind: 'unplaced' }>
@@ -140,8 +131,8 @@ type Where =
   | Readonly<{ kind: 'adrift'; lastId: string | null; isTold: boolean }>
 
 /**
- * Rule C5 for one connection: what it is sent is the log of its user, in order, each entry once,
- * and every hole is told.
+ * Rule C5 for one connection: it is sent the log of its user in order, each entry once, and a
+ * `state.resync` for every gap.
  */
 export class Hearing {
   readonly #userId: string
@@ -164,7 +155,7 @@ export class Hearing {
 
   /**
    * @param position `null`: a resync follows
-   * @param lastEventId where the client asked to resume
+   * @param lastEventId the event after which the client asked to resume
    */
   placed(position: string | null, lastEventId: unknown): void {
     const isAsked = lastEventId !== undefined && lastEventId !== ''
@@ -237,23 +228,23 @@ export class Hearing {
   }
 
   /**
-   * A resync that the log does not hold itself, although the log could serve and the figures were
-   * known. A relay that reads the log in several commands, and the store loses its end in between,
-   * sees a hole that is none.
+   * Whether a resync was sent without need: it is not in the log, the log has all events, and the
+   * figures were known. A relay reads the log in several commands: if the store loses the end of
+   * the log in between, the relay correctly sees a gap.
    */
   #isNeedless({ id, losses }: Readonly<{ id: string; losses: number }>, payload: object): boolean {
     if (this.#everLogged.isResync(payload) || this.#due.losses > losses) return false
     return this.#due.isServed(this.#userId, id) && this.#due.wasRead(this.#userId)
   }
 
-  /** Whether it was sent everything up to this id. */
+  /** Whether the connection was sent all events up to this id. */
   isAt(id: string): boolean {
     return this.#where.kind === 'at' && this.#where.id === id
   }
 
   /**
-   * At rest: what speaks against its having all of the log, of which `top` is the last. `isRead`:
-   * its figures can be shown.
+   * At quiescence: the violations unless the connection has the log up to `top`. `isRead`: the
+   * figures of its user can be shown.
    */
   findUnsettled(top: string, isRead: boolean): string[] {
     if (this.#where.kind === 'at' && this.#where.id === top) return []

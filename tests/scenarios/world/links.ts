@@ -137,8 +137,8 @@ function connectionOf(write: CommitArguments[1]['writes'][number]): string | nul
 
 /**
  * CON-04: the events of a connection alternate between disconnected and connected, and at
- * quiescence the last one is true. A connection that was linked again and never connected may be removed twice
- * in a row.
+ * quiescence the last one is true. A connection that was linked again and never connected may be
+ * removed twice in a row.
  * @param isUp whether the connection can be used now
  * @param linked how often the connection was linked after a time without a link
  */

@@ -2,7 +2,7 @@ import type { Boundaries, CancelTimer, Clock, Randomness } from '#runtime'
 import type { Owner } from './lanes.ts'
 import type { Schedule } from './schedule.ts'
 
-/** A fault of one call of a port: it makes the call never, once or twice; its answer is free. */
+/** A fault of one call of a port: makes the call never, once or twice, and gives any answer. */
 export type Fault = (call: () => Promise<unknown>) => Promise<unknown>
 
 /** One call of a port. `account`: `<user> <connection>` if it is a request to a broker. */

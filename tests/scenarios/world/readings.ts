@@ -6,7 +6,7 @@ import type { Heard, PortCall, Process } from './process.ts'
 /** The last reading of an account that a process got. Complete: its activities were read too. */
 type Reading = Readonly<{ snapshot: BrokerSnapshot; isComplete: boolean }>
 
-/** Cash or a position changes to `to`. `quantity`: of the position, before. `shown`: by a reading. */
+/** Cash or a position changes to `to`. `quantity`: before, of a position; `shown`: in a reading. */
 type Move = Readonly<{
   connectionId: string
   what: string

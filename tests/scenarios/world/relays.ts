@@ -13,10 +13,10 @@ import { StoreFaults } from './store-faults.ts'
 import { View } from './view.ts'
 
 const RELAYS = 2
-/** How long a slow read may be on its way, and its answer. */
+/** The longest delay of a slow read, and of its answer. */
 const SLOW_MS_MAX = 300
 
-/** What is counted in `met`, beside the events that clients handle. */
+/** The situations counted in `met`, besides the events that clients handle. */
 export const RELAY_HAPPENINGS = [
   'client cut',
   'client stalled',
@@ -36,20 +36,17 @@ export const RELAY_HAPPENINGS = [
   'sub.subscribe failed',
 ]
 
-/**
- * Publications that do not come: `times` of them, after `skip` others, of one user or of any, at
- * one relay or at any.
- */
+/** Lost publications: `times` of them after `skip` others, of one user or of any. */
 type Drop = { times: number; skip: number; readonly userId: string | null }
 
 /**
- * Two relays and the clients of every user. Every commit publishes what it logged; each publication
- * is a step of each relay that has somebody in the user's room. What clients are sent is checked at
- * every step (`hearing.ts`), what they believe at rest (`view.ts`).
+ * Two relays and the clients of every user. Every commit publishes its logged events. Each
+ * publication is a step of each relay with a client in the room of the user. The messages to
+ * clients are checked at every step (`hearing.ts`), the views of clients at quiescence (`view.ts`).
  */
 export class Relays {
   readonly faults = new StoreFaults()
-  /** How often each thing happened: faults, resyncs, and every event that a client handled. */
+  /** The count of each situation: faults, resyncs, and every event that a client handled. */
   readonly met = new Map<string, number>()
   readonly #schedule: Schedule
   readonly #store: FakeStore
@@ -64,7 +61,7 @@ export class Relays {
   #slowUntilMs = 0
   #started = 0
 
-  /** @param userIds who has a client from the start */
+  /** @param userIds the users that have a client from the start */
   constructor(
     schedule: Schedule,
     store: FakeStore,
@@ -83,7 +80,7 @@ export class Relays {
     for (const userId of userIds) this.connect(userId)
   }
 
-  /** Another client of this user. */
+  /** Adds another client of this user. */
   connect(userId: string): ModelClient {
     const name = `client ${this.#clients.length + 1} of ${userId}`
     const client = new ModelClient(
@@ -100,17 +97,17 @@ export class Relays {
     return this.#clients.filter((client) => client.userId === userId)
   }
 
-  // What goes wrong
+  // Faults
   // -----------------------------------------------------------------------------------------------
 
-  /** The next publications are lost. Default: one, of anybody. */
+  /** The next publications are lost. Default: one, of any user. */
   drop({ times = 1, skip = 0, userId = null }: Partial<Drop> = {}): void {
     this.#drops.push({ times, skip, userId })
   }
 
   /**
-   * One relay loses its subscriptions for so long: nothing comes; then it looks at everything (as
-   * on `ready` of the link).
+   * One relay loses its subscriptions for `forMs` and gets no publication. Then it checks all its
+   * clients, as on `ready` of the link.
    */
   deafen(forMs: number): void {
     const relay = this.#any()
@@ -122,7 +119,7 @@ export class Relays {
     })
   }
 
-  /** `kill -9` of a relay, and another one in its place. Its clients come back, to whichever. */
+  /** Kills a relay and starts another one. Its clients reconnect to any relay. */
   kill(): void {
     const relay = this.#any()
     this.#note('relay killed')
@@ -131,7 +128,7 @@ export class Relays {
     this.#start()
   }
 
-  /** A relay stands still for so long. */
+  /** A relay is frozen for `forMs`. */
   freeze(forMs: number): void {
     const { process } = this.#any()
     this.#note('relay frozen')
@@ -139,20 +136,17 @@ export class Relays {
     this.#later(forMs, () => process.thaw())
   }
 
-  /**
-   * For so long, reads of the store take their time, now and then before they are read, now and
-   * then after.
-   */
+  /** For `forMs`, reads of the store are sometimes delayed, before or after the read itself. */
   slowReads(forMs: number): void {
     this.#slowUntilMs = Math.max(this.#slowUntilMs, this.#schedule.nowMs + forMs)
   }
 
-  /** The network is gone for a moment: every client is cut, and comes back within `withinMs`. */
+  /** The network fails for a moment: every client is cut and reconnects within `withinMs`. */
   cutAll(withinMs: number): void {
     for (const client of this.#clients) client.cut(this.#schedule.chance.below(withinMs))
   }
 
-  /** A client handles nothing for so long. */
+  /** A client handles no message for `forMs`. */
   stall(client: ModelClient, forMs: number): void {
     client.stall(forMs, (afterMs, run) => this.#later(afterMs, run))
   }
@@ -169,10 +163,10 @@ export class Relays {
     for (const client of this.#clients) client.wake()
   }
 
-  // What came of it
+  // Results
   // -----------------------------------------------------------------------------------------------
 
-  /** What speaks against a rule since the last time. */
+  /** The violations since the last call. */
   takeFindings(): readonly string[] {
     if (this.#found.length === 0) return NOTHING
     const found = this.#found
@@ -180,13 +174,12 @@ export class Relays {
     return found
   }
 
-  /** What holds at rest: every client was sent the whole log, and believes what the store holds. */
+  /** The violations at quiescence: a client without the whole log, or with another state. */
   findUnsettled(): string[] {
     return this.#clients.flatMap((client) => {
       const { userId } = client
       const snapshot = this.#store.snapshot(userId)
-      // A store that knows nothing of a user may have lost that user: nothing is shown as if it
-      // were all.
+      // A store without records of a user may have lost them, so the figures must not be shown.
       const isRead = this.#due.isRead(userId) && snapshot.version !== '0'
       const view = new View()
       view.sync(stateSyncOf(snapshot, undefined, isoTime(this.#schedule.nowMs)))

@@ -3,22 +3,22 @@ import type { ServerEventPayload } from '#contract'
 type StateSync = ServerEventPayload<'state.sync'>
 type Fields = Record<string, unknown>
 
-/** Of a pending trade: what both events and a `state.sync` tell. */
+/** The fields of a pending trade that both events and a `state.sync` have. */
 type Trade = { symbol: string; quantity: unknown; filledQuantity: number; limitPrice: unknown }
 
 /**
- * What a client believes of its user, made as clients make it: a `state.sync` is the whole truth of
- * the parts that it has, and each event behind it changes the view. An event that does not fit the
- * view is a finding.
+ * The view of a client of its user, updated as the contract says: a `state.sync` replaces the parts
+ * that it has, and each later event changes the view. An event that does not fit the view is a
+ * finding.
  */
 export class View {
-  /** Over all accounts, and of each. */
+  /** The cash of all accounts together, and of each account. */
   #cash = 0
   #cashOf = new Map<string, number>()
   #positions = new Map<string, Fields>()
   #trades = new Map<string, Trade>()
   /**
-   * Trades of which only a `state.sync` told, and not whether they are at the broker: their
+   * Trades known only from a `state.sync` that may not be at the broker yet: their
    * `trade.submitted` may follow.
    */
   #maybeUnsubmitted = new Set<string>()
@@ -47,18 +47,17 @@ export class View {
     this.#trades.clear()
     this.#maybeUnsubmitted.clear()
     for (const trade of pendingTrades) {
-      // No event tells that a trade is on its way to the broker: clients learn of it once it is
-      // submitted.
+      // No event reports a trade before it is submitted, so clients do not have it yet.
       if (trade.status === 'submitting') continue
       const { id, symbol, quantity, limitPrice, status } = trade
       const filledQuantity = Number(trade['filledQuantity'])
       this.#trades.set(id, { symbol, quantity, limitPrice, filledQuantity })
-      // A cancel that was asked for early is shown before the broker has the trade.
+      // An early cancel request is shown before the broker has the trade.
       if (status === 'cancelling' && filledQuantity === 0) this.#maybeUnsubmitted.add(id)
     }
   }
 
-  /** Applies an event of the log. @returns what speaks against it */
+  /** Applies an event of the log. @returns the contradictions with the view */
   apply(event: string, payload: Fields): string[] {
     const area = event.slice(0, event.indexOf('.'))
     if (area === 'portfolio') return this.#applyToPortfolio(event, payload)
@@ -115,8 +114,8 @@ export class View {
   }
 
   /**
-   * In what this view differs from another one.
-   * @param unknown trades of which no event has told yet
+   * The differences of this view from another one.
+   * @param unknown trades that no event has reported yet
    */
   differences(truth: View, unknown: ReadonlySet<string>): string[] {
     const told = (trades: ReadonlyMap<string, Trade>) =>
@@ -134,7 +133,7 @@ export class View {
   }
 }
 
-/** What events and syncs tell of a position alike. */
+/** The fields of a position that both events and syncs have. */
 const SHOWN = [
   'brokerConnectionId',
   'symbol',
