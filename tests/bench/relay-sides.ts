@@ -15,7 +15,7 @@ export type RelaySide = AsyncDisposable &
     processes: readonly ManagedProcess[]
     /** The n-th user, whose process is the n-th too, round and round. */
     visitor(n: number, symbols: readonly string[]): Promise<Visitor>
-    /** Sends `count` events to everybody who watches the symbol, in one write to Redis. */
+    /** Sends `count` events to the watchers of the symbol, in one write to Redis. */
     broadcast(symbol: string, count: number): Promise<void>
     /**
      * Sends one event to one user. On every side it goes into the user's log first, as a worker's

@@ -7,7 +7,7 @@ const slow = { timeout: 60_000, interval: 100 }
 
 describe('RDQ-05 FLUSHALL', () => {
   test(
-    'RDQ-05 workers survive it: no order twice, the state equals the ledger, one resync',
+    'RDQ-05 workers survive it - no order twice, state equals ledger, one resync',
     { timeout: 120_000 },
     async () => {
       await using system = await System.open('alice')

@@ -87,7 +87,7 @@ describe('frameOf', () => {
   })
 })
 
-describe('a WebSocket that has nothing else to do', () => {
+describe('an idle WebSocket', () => {
   test('gets the frames of one turn in one direct write', async () => {
     const { socket, heard } = await open(['websocket'])
     const seen = watched(socket)

@@ -77,7 +77,7 @@ test('random orders keep every accounting identity after each step', async () =>
   expect(new Set(account?.amendments.map(({ event }) => event))).toHaveProperty('size', 2)
 })
 
-test('the same seed and commands give byte-identical ledgers, another seed gives another', async () => {
+test('one seed with the same commands gives byte-identical ledgers, another seed others', async () => {
   const first = await play('same', 40)
   const second = await play('same', 40)
   const other = await play('diff', 40)

@@ -61,7 +61,7 @@ describe('a submit', () => {
     [{ kind: 'truncated_answer' }, seen.syntax, 1],
     [{ kind: 'empty_answer' }, seen.syntax, 1],
     [{ kind: 'not_permitted' }, { name: 'AuthError', status: 401, code: 40110000 }, 0],
-  ])('%o is seen as %o', async (fault, error, orders) => {
+  ])('%o appears in the SDK as %o', async (fault, error, orders) => {
     sandbox.control.armFault({ ...fault, ...ordersOnly })
     await expect(submit()).rejects.toMatchObject(error)
     expect(taken()).toBe(orders)

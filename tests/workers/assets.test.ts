@@ -48,7 +48,7 @@ test('the first login reads the list, and the next logins skip it', async () => 
   )
 })
 
-test('a reading that fails, or lists nothing, leaves the list as it is', async () => {
+test('a reading that fails or is empty leaves the list unchanged', async () => {
   const { broker, clock, keep, readings } = keeper()
   await keep()
   for (const spoil of [

@@ -134,7 +134,7 @@ describe('an owned connection', () => {
     expect(events()).toEqual(['state.resync', 'broker.connected'])
   })
 
-  test('an owner that lost its lease writes nothing more', async () => {
+  test('an owner that lost its lease writes no more', async () => {
     const { store, broker, events } = await started()
     store.leases.set('u1 broker_1', 'somebody-else')
     broker.placeElsewhere('MSFT', '10')

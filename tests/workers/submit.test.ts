@@ -119,7 +119,7 @@ describe('submitOrder', () => {
     ])
   })
 
-  test('rate limited - comes back later, and reports nothing', async () => {
+  test('rate limited - the job is retried later, and no event is reported', async () => {
     const { submit, run, broker, events } = await makeWorker()
     broker.faults.push('rate_limit')
     expect(await submitOrder(submit, intent, run)).toMatchObject({ kind: 'again', delayMs: 1_000 })
