@@ -15,49 +15,32 @@ import { Happenings } from './happenings.ts'
 import { drawSetting, furnish, type Setting } from './setting.ts'
 import type { Timeline } from './timeline.ts'
 
-/**
- * What a user's positions may be worth, of every other user: 100 of a symbol at the price at which
- * it is quoted.
- */
+/** The limit of the value of a position, of every other user: 100 shares at the quoted price. */
 const POSITION_MAX = '18000'
-/**
- * A job that puts itself back is delivered as soon as it asks for so often; then late, as a queue
- * may.
- */
+/** How often a job that puts itself back is delivered on time; later deliveries are late. */
 const SOON_TIMES = 12
-/** A limit holds by then. */
+/** The time until a limit is in force. */
 const HEARD_MS = 2_000
-/** Executions in the end that no stream tells of. */
+/** The number of executions at the end of a run that no stream reports. */
 const UNHEARD = 4
-/**
- * What nobody knows to have been sent, or not, is watched for a quarter of an hour until its
- * absence is proved (SUB-05).
- */
+/** The absence of an unknown order is proved only after a quarter of an hour (SUB-05). */
 const REST_MS = 25 * 60_000
-/** Once faults have ended, what is still on its way comes to rest. */
+/** The time after the end of the faults in which pending calls complete. */
 const CALM_MS = 10_000
-/**
- * How soon, and for how long, it is looked whether everything has come to rest, and whether it
- * stays at rest; in most runs.
- */
+/** How often quiescence is checked, and how long it must last, in most runs. */
 const LOOK_MS = 15_000
 const STAY_MS = 20_000
-/** The same of the runs that wait as long as anything may ever take. */
+/** The same for runs that wait as long as any work may ever take. */
 const PATIENT_MS = 240_000
 
-/**
- * How a run is made. `timeline`: where everything that happens is written down; default: nowhere.
- */
+/** The options of a run. `timeline`: records all steps; default: no record. */
 export type SimulationOptions = Readonly<{
   seed: number
   faults: ReadonlySet<FaultGroup>
   timeline?: Timeline
 }>
 
-/**
- * What came of a run. `counts`: how often each thing happened, by name. `violation`: the rule that
- * did not hold, or `null`.
- */
+/** The result of a run. `counts`: of situations, by name. `violation`: the broken rule or null. */
 export type SimulationResult = Readonly<{
   seed: number
   trace: string
@@ -67,8 +50,8 @@ export type SimulationResult = Readonly<{
 }>
 
 /**
- * One run: a setting, deeds at random, then calm, in which everything comes to its end. The rules
- * are checked at every step. The same seed and the same faults are the same run, step by step.
+ * One run: a setting, random deeds, then calm until quiescence. The rules are checked at every
+ * step. The same seed with the same faults gives the same run, step by step.
  */
 export async function simulate({
   seed,
@@ -130,7 +113,7 @@ async function begin(world: World, { accounts, symbols }: Setting): Promise<void
   const users = [...new Set(accounts.map(({ userId }) => userId))]
   for (const userId of users.filter((_, index) => index % 2 === 1))
     await world.limit(userId, { positionNotionalMax: POSITION_MAX })
-  // Workers hear of limits within a second.
+  // Workers read new limits within a second.
   await world.advance(HEARD_MS)
 }
 
@@ -156,7 +139,7 @@ async function live(
   await (setting.isPatient ? world.repeatAll() : world.repeatAll(STAY_MS))
 }
 
-/** Every fault at the broker ends, and whatever hangs there is settled; keys are good again. */
+/** Ends every fault at the broker, settles pending requests there, and makes the keys good. */
 function calm({ world, setting: { accounts } }: Sim): void {
   world.accounts.mend()
   for (const ref of accounts) {
@@ -175,10 +158,7 @@ function calm({ world, setting: { accounts } }: Sim): void {
   }
 }
 
-/**
- * All is calm, but no stream tells anything: what executes is found in time all the same, and the
- * streams are given up (C8).
- */
+/** All streams are mute, no other fault: polls find executions, streams are replaced (C8). */
 async function goUnheard(sim: Sim): Promise<void> {
   const { world, setting } = sim
   void world.resume({}, ...userTargets(setting.accounts), ...setting.accounts) // they take effect as the time goes on

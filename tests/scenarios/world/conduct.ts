@@ -15,9 +15,9 @@ import { SendingRules } from './sending.ts'
 import type { StoreFaults } from './store-faults.ts'
 
 /**
- * The rules about what processes do, beside those about how things are (`invariants.ts`): it sees
- * every call of every port, and keeps what speaks against a rule until the step is over, where
- * nobody's `catch` can reach it.
+ * The rules about processes; `invariants.ts` has those about state. Conduct watches every call of
+ * every port. It keeps violations until the step is over, because an error thrown inside the step
+ * could be caught by the code under test.
  */
 export class Conduct {
   readonly sending: SendingRules
@@ -28,7 +28,7 @@ export class Conduct {
   readonly #readings: ReadingRules
   readonly #checked: CheckedAccounts
   readonly #holders: LeaseHolders
-  /** `null`: nobody follows accounts here, or nobody carries orders out. */
+  /** `null`: the roles of this world do not follow accounts, or do not carry out orders. */
   readonly #detection: DetectionBounds | null
   readonly #mute: MuteBound
   readonly #nowMs: () => number
@@ -102,7 +102,7 @@ export class Conduct {
     this.#detection?.disturbed(this.#nowMs(), kind)
   }
 
-  /** What came of a commit. */
+  /** A commit was written with these changes. */
   committed(userId: string, changes: readonly Change[]): void {
     const own = this.#accounts.all
       .filter(({ ref }) => ref.userId === userId)
@@ -110,14 +110,14 @@ export class Conduct {
     this.#found.push(...groundlessDrifts(changes, own, this.#store.losses))
   }
 
-  /** Whether anything was written, or sent to a broker, since this was last asked. */
+  /** Whether a write or a request to a broker happened since the last call. */
   hasActed(): boolean {
     const has = this.#hasActed
     this.#hasActed = false
     return has
   }
 
-  /** What speaks against a rule since the last time. */
+  /** The violations since the last call. */
   async afterStep(workers: readonly Process[]): Promise<readonly string[]> {
     if (this.sending.hasClaimed) await this.sending.afterStep()
     this.links.afterStep()
@@ -134,7 +134,7 @@ export class Conduct {
     return this.#found.splice(0)
   }
 
-  /** Whether a worker came or went since the last time, or stands still. */
+  /** Whether a worker started or died since the last call, or is frozen. */
   #isStaffDisturbed(workers: readonly Process[]): boolean {
     const isSame =
       workers.length === this.#staff.length &&

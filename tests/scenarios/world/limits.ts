@@ -8,17 +8,18 @@ type Held = Readonly<{
   wasRemoved(ref: ConnectionRef): boolean
 }>
 
-/** Room for what a sum of binary numbers is off. */
+/** Tolerance for sums of binary numbers. */
 const NEARNESS = 1e-6
 
 /**
- * S19: what executes never takes a position over the limit of its user, over all of the user's
- * accounts. By the books of the brokers: a position is worth at least its size at the lowest price
- * at which any order for it was judged. What was placed elsewhere, or taken back by the venue,
- * asked nobody, and counts on top. What was open when the store lost it counts for nothing until it
- * was read again. What is on the account of a removed connection is unknown to the user's other
- * connections: such an account is held to the limit by itself, also when it is linked again.
- * @param maxima of a position, in money, by user
+ * S19: executions never take a position over the limit of its user, summed over all accounts of the
+ * user. The books of the brokers count:
+ * - A position is worth at least its size at the lowest price at which an order for it was judged.
+ * - Executions of external orders and busts were not judged, and are allowed on top of the limit.
+ * - Orders that were open at a loss of the store do not count until they are read again.
+ * - Other connections of the user do not know the account of a removed connection. Such an account
+ *   is compared with the limit alone, also after it is linked again.
+ * @param maxima the limits of a position, in money, by user
  */
 export function overLimits(
   maxima: ReadonlyMap<string, number>,
@@ -36,7 +37,7 @@ export function overLimits(
   )
 }
 
-/** The accounts of a user that are held to one limit together. */
+/** The groups of accounts of a user that share one limit. */
 function judgedTogether(userId: string, accounts: Held): FakeBroker[][] {
   const own = accounts.all.filter(({ ref }) => ref.userId === userId)
   const removed = own.filter(({ ref }) => accounts.wasRemoved(ref))
@@ -45,8 +46,8 @@ function judgedTogether(userId: string, accounts: Held): FakeBroker[][] {
 }
 
 /**
- * What a corporate action made of a holding asked nobody, and the price at which orders were judged
- * says nothing of it any more.
+ * Whether a corporate action changed the position: no order was judged for this change, and the
+ * prices of earlier judgments no longer apply.
  */
 const wasReshaped = ({ activities }: FakeBroker, symbol: string): boolean =>
   activities.some(
@@ -81,7 +82,7 @@ function lowestPriceOf(broker: FakeBroker, symbol: string): number {
 /** Coins may be held without the slash with which they are ordered and quoted. */
 const isSame = (a: string, b: string): boolean => a.replace('/', '') === b.replace('/', '')
 
-/** What became of the position without an order of ours. */
+/** The change of the position without an order of ours. */
 function unaskedOf(broker: FakeBroker, symbol: string): number {
   const isOf = (brokerOrderId: string): boolean =>
     isSame(broker.orders.get(brokerOrderId)?.symbol ?? '', symbol)

@@ -15,7 +15,7 @@ type Job = {
   readonly data: unknown
   state: 'waiting' | 'active' | 'completed' | 'failed'
   dueMs: number
-  /** Runs that have its lock, as far as they know; two after a redelivery. */
+  /** Runs that assume to have the lock of the job; two after a redelivery. */
   holders: Set<Holder>
   /** Removed as soon as it has run. */
   readonly isPassing: boolean
@@ -39,8 +39,8 @@ export type OpenJob = Readonly<Pick<Job, 'id' | 'queue' | 'data' | 'state' | 'wh
 type Holder = Readonly<{ process: Process }>
 
 /**
- * As the workers have it: a lock that its holder renews while it runs, and how often a job may
- * stall or fail.
+ * The settings of the workers: the duration of a lock that its holder renews, and how often a job
+ * may stall or fail.
  */
 const LOCK_MS = 15_000
 const STALLS_MAX = 10
@@ -53,8 +53,9 @@ const PUT_BACK_MS = 5_000
 const BACKOFF_MS_MAX = 60_000
 
 /**
- * A queue as BullMQ promises it: every job at least once. It may deliver a job at any time again,
- * to two workers at once, hours late, or give it up for good; scenarios say when.
+ * A queue with the guarantee of BullMQ: every job is delivered at least once. A job may be
+ * delivered again at any time, to two workers at once, hours late, or given up for good, as a
+ * scenario asks.
  */
 export class ModelQueue {
   readonly #schedule: Schedule
@@ -151,7 +152,7 @@ export class ModelQueue {
     this.#plan(job)
   }
 
-  /** Delivers a job again, whatever its state: to another worker where there is one. */
+  /** Delivers a job again in any state, to another worker if there is one. */
   redeliver(id: string): void {
     const job = this.#known(id)
     job.state = 'waiting'
@@ -160,8 +161,8 @@ export class ModelQueue {
   }
 
   /**
-   * Its lock is lost: who runs it goes on without, and it is delivered again, also to the same
-   * worker. Nothing, unless it is running.
+   * A running job loses its lock: its run continues without the lock, and the job is delivered
+   * again, possibly to the same worker.
    */
   loseLock(id: string): void {
     const job = this.#known(id)
@@ -170,7 +171,7 @@ export class ModelQueue {
     this.#stalled(job)
   }
 
-  /** The same of every job that is running. */
+  /** All running jobs lose their locks. */
   loseLocks(): void {
     for (const { id, state } of this.open()) if (state === 'active') this.loseLock(id)
   }
@@ -185,7 +186,7 @@ export class ModelQueue {
     this.#jobs.delete(id)
   }
 
-  /** Everything is lost. */
+  /** The queue loses all jobs. */
   wipe(): void {
     this.#jobs.clear()
     for (const id of [...this.#repeats.keys()]) this.endRepeat(id)
@@ -202,7 +203,7 @@ export class ModelQueue {
     })
   }
 
-  /** Why it failed, or waits. */
+  /** Why the job failed or waits. */
   whyOf(id: string): string {
     return this.#known(id).why
   }
@@ -279,7 +280,7 @@ export class ModelQueue {
     const wasFull = this.#heldBy(process).length >= JOBS_AT_ONCE_MAX
     const isHolder = job.holders.delete(holder)
     if (wasFull) this.#offerWaiting()
-    if (!isHolder || job.state !== 'active') return // lost its lock: somebody else has the job
+    if (!isHolder || job.state !== 'active') return // lost its lock: another run has the job
     if (result instanceof Error) this.#failed(job, result)
     else if (result.kind === 'done') this.#completed(job)
     else if (result.delayMs === null) this.#failed(job, new Error(result.why))
@@ -287,8 +288,8 @@ export class ModelQueue {
   }
 
   /**
-   * A queue never promised when: a job that has been put back often comes late, so that a wait of
-   * minutes is not thousands of steps.
+   * A queue gives no guarantee about time: a job that was put back often is delivered late, so that
+   * a wait of minutes does not take thousands of steps.
    */
   #putBack(job: Job, delayMs: number, why: string): void {
     job.putBack += 1
@@ -323,9 +324,7 @@ export class ModelQueue {
     this.#plan(job)
   }
 
-  /**
-   * A holder that died or froze cannot renew its lock; whoever finds out delivers the job again.
-   */
+  /** A dead or frozen holder cannot renew its lock: the job is then delivered again. */
   #keepLock(job: Job, holder: Holder): void {
     this.#schedule.after(this.#world, LOCK_MS, () => {
       if (!job.holders.has(holder) || job.state !== 'active') return

@@ -15,13 +15,13 @@ import {
 import type { ConnectionRef } from '#store'
 import type { FakeStore } from '../../support/fake-store.ts'
 
-// What an order, or the replacement of one, does to a position by the records, worked out here by
-// itself: simple orders only, from the worst that each of them may come to. Exact: a close takes
-// the last billionth of what is left, and a binary sum may be larger by less.
+// The effect of an order or a replacement on a position, by the records, computed independently of
+// the code: simple orders only, in the worst case of each of them. The sums are decimal, because a
+// close takes the last billionth of a position, and a binary sum may be too large by less.
 
 const OPEN: ReadonlySet<string> = new Set(['submitting', 'submitted', 'partially_filled'])
 
-/** The most that a simple order may still execute; `null`: nobody knows. */
+/** The largest quantity that a simple order may still execute; `null`: unknown. */
 function leftOf({
   status,
   quantity,
@@ -44,8 +44,8 @@ function leftOf({
 }
 
 /**
- * The same of the order that is judged: a replacement under way is judged as what it makes of the
- * order, whose own size was judged before.
+ * The same for the order to judge: a pending replacement is judged by the resulting order, because
+ * the size of the original was judged before.
  */
 function asReplaced(order: Order): Decimal | null {
   const [underWay] = order.replaces
@@ -54,7 +54,7 @@ function asReplaced(order: Order): Decimal | null {
   return quantity === null ? null : sub(quantity, order.cumulativeQuantity)
 }
 
-/** Whether all that is open against the position, this order included, leaves it on its side. */
+/** Whether the position keeps its side if this and all other opposite orders execute. */
 export function lowers(
   store: FakeStore,
   { userId, connectionId }: ConnectionRef,
@@ -73,10 +73,7 @@ export function lowers(
   return known.length === against.length && cmp(sum(known), abs(held)) <= 0
 }
 
-/**
- * Whether the replacement under way only gives the order the size that was agreed, and that is less
- * than what the broker has.
- */
+/** Whether the pending replacement only lowers the size at the broker to the agreed size. */
 export function onlyShrinks({ replaces: [first], quantity, placements }: Order): boolean {
   if (first === undefined) return false
   const { terms, leg, replacement } = first

@@ -16,7 +16,7 @@ import type { Hearing } from './hearing.ts'
 import { logReader } from './log-reader.ts'
 import type { Process } from './process.ts'
 
-/** A defect that is planted between a stream and what it works on. */
+/** A planted defect between a stream and its inputs and outputs. */
 export type RelayDefect = Readonly<{
   reader?: (reader: Reader) => Reader
   outlet?: (outlet: EventSink, userId: string) => EventSink
@@ -24,24 +24,24 @@ export type RelayDefect = Readonly<{
 }>
 
 /**
- * From its first word to its place in the log; a connection that takes longer is closed, and comes
- * again.
+ * The longest time from connecting to a position in the log. A slower connection is closed, and its
+ * client reconnects.
  */
 const ENTERING_MS_MAX = 5_000
-/** How long a client stays away that a relay closed. */
+/** The time until a client reconnects after a relay closed its connection. */
 const AWAY_MS = 1_000
-/** Share of the checks of a connection that has everything that are made all the same. */
+/** The share of checks that are made for a connection that already has all events. */
 const IDLE_CHECKS = 0.1
 const log = createLogger('relay', 'silent')
 const metrics = createRelayMetrics(new Metrics(false))
 
-/** The subscription of one user's channel at one relay, and who is in the user's room. */
+/** The subscription to the channel of one user at one relay, and the connections in its room. */
 type Room = { isSubscribed: boolean; readonly connections: Set<Connection> }
 
 /**
  * One relay: a process with rooms, each with the connections of one user, and a production
- * `UserStream` for each connection. It does with streams what `Clients` and the adapter do: room
- * first, then subscription, then the place in the log; a check now and then.
+ * `UserStream` for each connection. It treats streams as `Clients` and the adapter do: first the
+ * room, then the subscription, then the position in the log, and a check from time to time.
  */
 export class ModelRelay {
   readonly process: Process
@@ -50,9 +50,9 @@ export class ModelRelay {
   readonly #deps: StreamDeps
   readonly #sub: { subscribe(userId: string): Promise<void> }
   readonly #rooms = new Map<string, Room>()
-  /** In a room, or on the way into one. */
+  /** Connections that are in a room or will enter one. */
   readonly #connections = new Set<Connection>()
-  /** What is published meanwhile does not come: the link of the subscriptions is down. */
+  /** The link of the subscriptions is down: the relay gets no publications. */
   isDeaf = false
 
   constructor(process: Process, store: FakeStore, defect: RelayDefect) {
@@ -79,7 +79,7 @@ export class ModelRelay {
     })
   }
 
-  /** Whether anything published for this user comes here. */
+  /** Whether publications for this user reach this relay. */
   hears(userId: string): boolean {
     return (
       !this.isDeaf &&
@@ -92,7 +92,7 @@ export class ModelRelay {
     const connection = new Connection(this, client, hearing, this.#deps, this.#defect)
     this.#connections.add(connection)
     void this.process.enter(`client ${client.userId}`, 'relay.connect', () => {
-      // As `Clients.welcome`: what cannot be admitted comes again.
+      // As in `Clients.welcome`: a client that cannot be admitted reconnects.
       this.#admit(connection, lastEventId).catch(() => connection.end(AWAY_MS))
     })
     return connection
@@ -122,17 +122,14 @@ export class ModelRelay {
     for (const { stream } of this.#rooms.get(userId)?.connections ?? []) stream.receive(logged)
   }
 
-  /** The link to Redis was down: whatever was told meanwhile is in the log. */
+  /** The link to Redis was down: events published in the meantime are read from the log. */
   checkAll(): void {
     for (const { connections } of this.#rooms.values())
       for (const { stream } of connections) void stream.check()
   }
 }
 
-/**
- * One connection of a client to a relay; closed, it is in no room and its stream sends nothing
- * more.
- */
+/** One connection of a client to a relay. Once closed, it is in no room and sends no event. */
 export class Connection implements EventSink {
   readonly client: ModelClient
   readonly hearing: Hearing
@@ -178,7 +175,7 @@ export class Connection implements EventSink {
     })
   }
 
-  /** Most checks find nothing, and do nothing: of those only some are made. */
+  /** Whether to make a check: most would find no event, so only a share of those is made. */
   #mayFindSomething(): boolean {
     const { userId } = this.client
     return (
@@ -196,7 +193,7 @@ export class Connection implements EventSink {
     })
   }
 
-  /** The relay ends it; the client comes again. */
+  /** The relay closes the connection; the client reconnects. */
   end(afterMs: number): void {
     this.close()
     this.client.closed(this, afterMs)

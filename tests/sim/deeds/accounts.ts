@@ -2,7 +2,7 @@ import type { ConnectionRef } from '#store'
 import { furnish } from '../setting.ts'
 import { type Deed, pickRef, type Sim } from './deed.ts'
 
-// What users do with their connections, and the broker with their keys.
+// Deeds of users with their connections, and of the broker with the keys.
 
 /** Connections of a run, those included that were removed. */
 const CONNECTIONS_MAX = 8
@@ -14,14 +14,14 @@ function pickLinked(sim: Sim): ConnectionRef | undefined {
   return sim.chance.pick(sim.setting.accounts.filter((ref) => isLinked(sim, ref)))
 }
 
-/** Links an account: a new one as a rule, else one that somebody else may have linked already. */
+/** Links an account: usually a new one, else one that another user may have linked already. */
 function connect(sim: Sim): boolean {
   const { world, chance, setting } = sim
   if (setting.accounts.length >= CONNECTIONS_MAX) return false
   const isShared = chance.below(4) === 0
   const accountNumber = isShared ? world.brokerOf(pickRef(sim)).accountId : undefined
-  // Somebody without limits, where the account was traded by somebody else: what was there before
-  // asked nobody.
+  // A shared account is linked by a user without limits, because no limit was applied to its
+  // earlier positions.
   const userId = isShared ? 'u9' : pickRef(sim).userId
   const ref = { userId, connectionId: `broker_${setting.accounts.length + 1}` }
   void world.accounts.connect(ref, { accountNumber })
@@ -44,7 +44,7 @@ function reconnect(sim: Sim): boolean {
   })
   return disconnect(sim)
 }
-/** A removal is done by then, as a rule. */
+/** The usual time until a removal is done. */
 const RELINKED_MS = 10_000
 
 function linkAnew({ world, chance, setting }: Sim, ref: ConnectionRef): boolean {
@@ -76,10 +76,7 @@ function rotate(sim: Sim): boolean {
   return true
 }
 
-/**
- * Keys that lead nowhere, or elsewhere; what the user entered is put right a while later, or in the
- * end.
- */
+/** Refused keys, or keys of another account; corrected later, or at the end of the run. */
 function enterWrongKeys(sim: Sim): boolean {
   const { world, chance } = sim
   const ref = pickLinked(sim)

@@ -6,13 +6,13 @@ import { type Deed, pickRef, type Sim } from './deed.ts'
 import { LIMIT, place, submitSimple } from './orders.ts'
 import { executeTrade } from './venue.ts'
 
-/** A halt or a resume is for everybody, for a user, or for a connection. */
+/** The target of a halt or a resume: all users, one user, or one connection. */
 function pickTarget(sim: Sim): HaltTarget {
   const ref = pickRef(sim)
   return sim.chance.pick([{}, { userId: ref.userId }, ref])!
 }
 
-/** A halt, and what is asked for while it is thrown. */
+/** A halt, and orders submitted while it takes effect. */
 function halt(sim: Sim): boolean {
   const { world, chance } = sim
   const allows = chance.pick(['nothing', 'reducing'] as const)!
@@ -24,13 +24,13 @@ function halt(sim: Sim): boolean {
   return true
 }
 
-/** What may be lost in a day: less than what `lose` loses. */
+/** Limits of the loss of a day, all smaller than the loss that `lose` makes. */
 const DAILY_LOSSES: readonly LimitsRequest[] = [
   { dailyLossMax: '20' },
   { dailyLossMax: '1' },
   { dailyLossMax: '0.01' },
 ]
-/** What five larger orders exceed. */
+/** Limits that five larger orders exceed. */
 const COUNTED: readonly LimitsRequest[] = [
   { orderNotionalMax: '9000' },
   { openOrdersMax: 2 },
@@ -38,7 +38,7 @@ const COUNTED: readonly LimitsRequest[] = [
   { ordersPerDayMax: 4 },
 ]
 export const COLLAR: LimitsRequest = { priceCollarPercent: '0.5' }
-/** Workers hear of limits by then. */
+/** The time until workers have read new limits. */
 export const HEARD_MS = 2_000
 
 /** Each kind of limit, tight enough to matter. */
@@ -52,8 +52,8 @@ const LIMITS: readonly LimitsRequest[] = [
 ]
 
 /**
- * Limits of a user or of one connection, in place of what it had; what a user's positions may be
- * worth never changes in a run.
+ * Replaces the limits of a user or of one connection. The limit of the value of the positions of a
+ * user never changes in a run.
  */
 export function putLimits(
   { world, chance }: Sim,
@@ -65,7 +65,7 @@ export function putLimits(
   else void world.limitConnection({ userId, connectionId }, limits)
 }
 
-/** Orders before anybody has heard of the limits, and orders afterwards. */
+/** Orders before the workers have read the limits, and orders afterwards. */
 function limit(sim: Sim): boolean {
   const { world, chance } = sim
   const ref = pickRef(sim)
@@ -75,7 +75,7 @@ function limit(sim: Sim): boolean {
   return true
 }
 
-/** More than one limit of orders lets through, all at once. */
+/** Submits more orders at once than a limit of orders permits. */
 function crowdLimits(sim: Sim): boolean {
   const ref = pickRef(sim)
   putLimits(sim, ref, sim.chance.pick(COUNTED)!)
@@ -105,7 +105,7 @@ function lose(sim: Sim): boolean {
   })
   return true
 }
-/** What was placed can execute by then, and what executed is booked. */
+/** The time until an order can execute, and until its execution is booked. */
 const LOST_MS = 1_000
 
 /** Limit orders far from the quote, while a collar is in force. */

@@ -5,13 +5,13 @@ import type { World } from '../../scenarios/world.ts'
 import type { Chance } from '../../scenarios/world/chance.ts'
 import type { Setting } from '../setting.ts'
 
-/** A trade that was asked for, whatever became of it. */
+/** A trade that was requested, in any state. */
 export type Trade = Readonly<{ tradeId: string; ref: ConnectionRef; symbol: string }>
 
-/** One run under way. `trades`: every trade that was asked for so far, oldest first. */
+/** A run in progress. `trades`: every trade requested so far, oldest first. */
 export type Sim = Readonly<{ world: World; chance: Chance; setting: Setting; trades: Trade[] }>
 
-/** What may go wrong in a run, by who or what is at fault; `--faults` chooses among them. */
+/** The groups of faults of a run, by their origin; `--faults` chooses among them. */
 export const FAULT_GROUPS = [
   'broker',
   'store',
@@ -32,10 +32,10 @@ export type FaultGroup = (typeof FAULT_GROUPS)[number]
 type Drawn = Readonly<{ weight: number; isAlways?: true }>
 
 /**
- * One thing that a user, an operator, the venue, the network or a machine does. `fault`: the group
- * that it belongs to, where it is something that goes wrong. `weight`: how often it is drawn,
- * against the others. `run` starts the deed and does not wait for what comes of it; `false`: there
- * was nothing to do it to, and nothing was done.
+ * One action of a user, an operator, the venue, the network or a machine.
+ * - `fault`: the group of the deed, if the deed is a fault
+ * - `weight`: how often the deed is drawn, relative to other deeds
+ * - `run`: starts the deed without waiting for its result; false: the deed was not possible
  */
 export type Deed = Drawn & Readonly<{ name: string; fault?: FaultGroup; run(sim: Sim): boolean }>
 
@@ -57,13 +57,13 @@ export const clientOrderIdIn = ({ ref, tradeId }: Trade): string =>
 
 /** The store may lose this many acknowledged commits at once. */
 const LOST_MAX = 3
-/** A worker may go on for so long with what it remembers of a store that is back already. */
+/** The longest time until a worker notices a loss of the store; it uses old state until then. */
 const NOTICED_MS = 5_000
 
 /**
- * The last commits are lost. Not once a connection was removed: control records are not among them
- * here, and so a removal would be half undone.
- * @returns whether they were
+ * The store loses its last commits, unless a connection was ever removed: the model does not lose
+ * control records, so the loss would undo only half of a removal.
+ * @returns whether commits were lost
  */
 export function loseLast({ world, chance, setting }: Sim): boolean {
   if (setting.accounts.some((ref) => world.store.controls.linked(ref) === null)) return false
@@ -71,13 +71,13 @@ export function loseLast({ world, chance, setting }: Sim): boolean {
   return true
 }
 
-/** The broker has an order of it that is open, or that another took the place of. */
+/** Whether the broker has an open or a replaced order of the trade. */
 function isOpen({ world }: Sim, trade: Trade): boolean {
   const order = world.brokerOf(trade.ref).ledger.find(clientOrderIdIn(trade))
   return order !== null && (!isClosed(order) || order.status === 'replaced')
 }
 
-/** A trade that was asked for, mostly one that is open at the broker. */
+/** A requested trade, usually one that is open at the broker. */
 export function pickTrade(sim: Sim): Trade | undefined {
   const { chance, trades } = sim
   return chance.below(4) > 0 ? (pickOpen(sim) ?? chance.pick(trades)) : chance.pick(trades)
@@ -90,7 +90,7 @@ export function pickOpen(sim: Sim, ref: ConnectionRef | null = null): Trade | un
   )
 }
 
-/** What is held somewhere, at the broker; `undefined`: nothing is. */
+/** A position at the broker of some account; `undefined`: there is none. */
 export function pickHeld({
   world,
   chance,

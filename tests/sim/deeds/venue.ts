@@ -12,7 +12,7 @@ import {
 } from './deed.ts'
 import { placeWithExits } from './orders.ts'
 
-// What the market and the broker do by themselves.
+// Deeds of the market and the broker.
 
 const brokerIn = (sim: Sim): FakeBroker => sim.world.brokerOf(pickRef(sim))
 const priceIn = ({ chance }: Sim): string => (170 + chance.below(2_000) / 100).toFixed(2)
@@ -27,7 +27,7 @@ const WORKING: ReadonlySet<BrokerStatus> = new Set([
 const leftOf = ({ quantity, filledQuantity }: BrokerOrder): number =>
   Number(quantity ?? 0) - Number(filledQuantity)
 
-/** The order that carries a trade out now: the last of its replacements. */
+/** The present order of a trade: the last of its replacements. */
 function lastOf(broker: FakeBroker, id: string): BrokerOrder {
   let order = broker.ledger.order(id)
   while (order.replacedBy !== null) order = broker.ledger.order(order.replacedBy)
@@ -81,14 +81,14 @@ export function execute(sim: Sim): boolean {
   return true
 }
 
-/** All that is open on an account, down to the last share. */
+/** Executes all open orders of an account completely. */
 function executeAll(sim: Sim): boolean {
   const ref = pickRef(sim)
   const open = [...sim.world.brokerOf(ref).orders.values()].filter(({ status }) =>
     WORKING.has(status),
   )
   for (const { brokerOrderId } of open)
-    // What it executes may end another: the other half of a pair.
+    // An execution may end another order: the other half of a pair.
     if (WORKING.has(sim.world.brokerOf(ref).ledger.order(brokerOrderId).status)) {
       sim.world.execute(ref, brokerOrderId, '179')
     }
@@ -129,7 +129,7 @@ function executeWorkingExit(sim: Sim): boolean {
 /** The venue executes more of an order than it was for. */
 function overfill(sim: Sim): boolean {
   const trade = pickAtBroker(sim)
-  // What a limit lets through is more then than anybody asked for.
+  // An overfill may exceed the limit of the user, although every order was within the limit.
   if (trade === undefined || sim.world.positionMax(trade.ref.userId) !== null) return false
   const order = lastOf(sim.world.brokerOf(trade.ref), clientOrderIdIn(trade))
   if (order.quantity === null || order.orderClass !== 'simple' || !WORKING.has(order.status))
@@ -228,7 +228,7 @@ const endBy =
     return true
   }
 
-/** The broker takes its time, or tells a status that changes nothing. */
+/** The broker delays an order, or reports a status without effect. */
 function holdUp(sim: Sim): boolean {
   const trade = pickAtBroker(sim)
   if (trade === undefined) return false
@@ -259,7 +259,7 @@ function holdRequests(sim: Sim): boolean {
   return true
 }
 
-/** What is pending at a broker takes place, or is refused after all. */
+/** Pending requests at a broker take place, or are refused. */
 export function settlePending(broker: FakeBroker, isGranted: boolean): boolean {
   let settled = 0
   for (const { brokerOrderId, status, replaces } of [...broker.orders.values()]) {
@@ -330,7 +330,7 @@ export const venue: readonly Deed[] = [
 const refOf = ({ world, setting }: Sim, broker: FakeBroker) =>
   setting.accounts.find((ref) => world.brokerOf(ref) === broker)!
 
-/** A stock that is held somewhere. */
+/** A stock that some account holds. */
 function pickStock(sim: Sim): Readonly<{ broker: FakeBroker; symbol: string }> | undefined {
   const held = pickHeld(sim)
   const isStock =
@@ -340,8 +340,8 @@ function pickStock(sim: Sim): Readonly<{ broker: FakeBroker; symbol: string }> |
 const STOCK_LENGTH_MAX = 6
 
 /**
- * What changes holdings without an order: apart, since what is open on the symbol is the broker's
- * to adjust.
+ * Changes of positions without an order. They are a list of their own, because the broker adjusts
+ * the open orders of the symbol itself.
  */
 export const corporateActions: readonly Deed[] = [
   {
