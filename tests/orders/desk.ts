@@ -22,9 +22,9 @@ type Shared = Readonly<{
   recoveries: Recoveries
 }>
 
-/** What the orders role needs, in memory, and what a test looks at of it. */
+/** The dependencies of the orders role in memory, with the parts that tests check. */
 export function makeDesk({ store, brokers, writer, clock, random, log, recoveries }: Shared) {
-  /** Jobs that were asked for. */
+  /** The requested jobs. */
   const asked: string[] = []
   const jobQueue: JobQueue = {
     resolve: async ({ tradeId }) => void asked.push(`resolve ${tradeId}`),
@@ -46,7 +46,7 @@ export function makeDesk({ store, brokers, writer, clock, random, log, recoverie
     new MarketHours(clock),
     clock,
   )
-  /** What happens when a step is reached; by default nothing. */
+  /** The callback for each step that is reached; default: none. */
   const at = new Map<BoundaryName, () => Promise<void> | undefined>()
   const boundaries = { reached: (point: BoundaryName) => at.get(point)?.() }
   const parked = new FakeParked(() => clock.now())

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { openWorld, type World } from './world.ts'
 
-// The worlds of these scenarios have no activity stream at all: what it would have told is read
-// from the lists.
+// The worlds of these scenarios have no activity stream at all: activities are read from the
+// lists.
 
 type Missed = Readonly<{ happen: (world: World) => void; told: string; held: string }>
 
@@ -31,7 +31,7 @@ const missed: Readonly<Record<string, Missed>> = {
     held: '100',
   },
 }
-/** A refresh comes every minute; what no list explains is believed once it has stood. */
+/** A refresh runs every minute; a difference that no list explains is booked once it has lasted. */
 const SEEN_WITHIN_MS = 110_000
 
 const lastBalance = (world: World): unknown =>

@@ -73,7 +73,7 @@ describe('executions that are taken back', () => {
       expect(told.filter((event) => event === 'trade.corrected').length).toBeGreaterThan(0)
       expect(told.filter((event) => event === 'trade.filled').length).toBeLessThanOrEqual(1)
       const [last] = world.entries('t1', 'trade.corrected').slice(-1)
-      // 60 x 181, and 30 x 179 beside it; before the end, what comes later is told as a fill
+      // 60 x 181, plus 30 x 179; before the end, a later execution is sent as a fill
       const [quantity, average] = kind === 'bust' ? [60, 181] : [90, 180.333333333]
       if (moment !== 'before the end')
         expect(last).toMatchObject({ filledQuantity: quantity, averageFillPrice: average })
@@ -123,7 +123,7 @@ describe('executions that are taken back', () => {
       expect(Number(await heldOf(world))).toBe(
         Number(world.broker.ledger.books.positions.get('AAPL')?.quantity ?? 0),
       )
-      // Where nothing had been told of what was taken back, there is nothing to correct.
+      // An execution that was busted before any event reported it needs no correction.
       expect(world.told('t1').at(-1)).toMatch(/^trade\.(corrected|cancelled)$/)
     },
   )
@@ -156,7 +156,7 @@ describe('executions that are taken back', () => {
       expect(world.entries('t1', 'trade.corrected')).toMatchObject([
         { filledQuantity: Number(filledQuantity) },
       ])
-      // What executes from then on is booked as ever.
+      // Later executions are booked as usual.
       if (state === 'ended') return
       world.fill('t1', '183', '5')
       await world.settle()

@@ -12,7 +12,7 @@ import { answering } from './answering.ts'
 import { decimal } from './decimals.ts'
 import { openWorld } from './world.ts'
 
-// What the real adapter makes of what is on the wire.
+// How the real adapter reads and writes messages of the broker.
 
 let real: Awaited<ReturnType<typeof openSandbox>>
 beforeAll(async () => void (real = await openSandbox()))
@@ -59,7 +59,7 @@ describe('SUB-03 server error after acceptance', () => {
     expect((await broker.findByClientOrderId(ticket.clientOrderId)) !== null).toBe(isBooked)
   })
 
-  /** Alpaca's documented and reported answers, and what each of them proves. */
+  /** The documented and reported answers of Alpaca, with the outcome that each of them proves. */
   const ANSWERS: readonly (readonly [
     status: number,
     code: number | null,

@@ -5,7 +5,7 @@ import { openWorld, type World } from './world.ts'
 const of = { userId: 'u1', connectionId: 'broker_1' }
 const tradeOf = (symbol: string): string => closeAllTradeId('broker_1', 'c1', symbol)
 
-/** 100 AAPL and 10 MSFT, bought and told of. */
+/** Positions of 100 AAPL and 10 MSFT; their fills were sent. */
 async function holding(): Promise<World> {
   const world = await openWorld({ seed: 7 })
   world.submit()

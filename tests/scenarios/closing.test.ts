@@ -19,7 +19,7 @@ function close(world: World, over: object = {}, tradeId = 'x1'): string {
   return `close-${tradeId}`
 }
 
-/** 100 AAPL, bought and told of. */
+/** A position of 100 AAPL; its fill was sent. */
 async function holding(seed: number): Promise<World> {
   const world = await openWorld({ seed })
   world.submit()
@@ -107,7 +107,7 @@ describe('POS-07 size of a close - the available quantity', () => {
       const world = await holding(7)
       for (let count = 0; count < times; count += 1)
         world.at('submit.sending', () => {
-          // Somebody else sells in the broker's own app between the reading and the request.
+          // The user sells in the app of the broker between the reading and the request.
           const other = world.broker.placeElsewhere('AAPL', '20', 'sell')
           world.broker.fill(other.brokerOrderId, '180')
         })

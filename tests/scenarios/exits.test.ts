@@ -95,7 +95,7 @@ describe('both exits of a bracket execute', () => {
     expect(alarms(world)).toBe(1)
     world.restart(world.workers[0]!)
     await world.advance(60_000)
-    expect(alarms(world)).toBe(2) // whoever follows it from then on tells it as well
+    expect(alarms(world)).toBe(2) // the next owner raises the alarm as well
   })
 
   test('CAN-09 both in part, together no more than the entry - no alarm', async () => {
@@ -148,7 +148,7 @@ describe('both exits of a bracket execute - the excess is flattened', () => {
     void world.broker.fill(world.broker.placeElsewhere('AAPL', quantity, side).brokerOrderId, '180')
   const execute = (world: World): void =>
     ['b-2', 'b-3'].forEach((exit) => world.broker.fill(exit, '185'))
-  /** What was sent besides the bracket. */
+  /** The submissions besides the bracket. */
   const sent = (world: World) =>
     world.broker.submissions.slice(1).map(({ intent: { tradeId, side, quantity, orderType } }) => {
       return `${tradeId} ${side} ${quantity} ${orderType}`
@@ -165,7 +165,7 @@ describe('both exits of a bracket execute - the excess is flattened', () => {
     world.fill('flatten-t1', '186')
     await world.advance(30_000)
     expect([held(world), alarms(world)]).toEqual([null, 2])
-    elsewhere(world, 'sell', '100') // a short that somebody wants
+    elsewhere(world, 'sell', '100') // an intended short position
     world.restart(world.workers[0]!)
     await world.advance(120_000)
     expect([held(world), sent(world)]).toEqual(['-100', ['flatten-t1 buy 100 market']])

@@ -5,7 +5,7 @@ import type { StreamUpdate } from '../../workers/broker/port.ts'
 import { openWorld, type World, type WorldOptions } from './world.ts'
 import { Chance } from './world/chance.ts'
 
-/** Ids of broker and log differ between runs; what is told must not. */
+/** The events without the ids of broker and log, which differ between runs. */
 const story = (world: World): unknown[] =>
   world.store.log('u1').map(({ event, payload }) => ({ event, ...payload, timestamp: '' }))
 
@@ -53,7 +53,7 @@ describe('POS-01 an order is canceled, and the next order of its symbol executes
     await world.settle()
     world.submit({ tradeId: 't2', orderType: 'limit', limitPrice: '150' })
     await world.settle()
-    // Another worker writes, and what is remembered begins anew with an order of another symbol.
+    // Another worker writes, so the cache restarts with an order of another symbol.
     const expectVersion = await world.store.version('u1')
     await world.store.commit('u1', {
       expectVersion,
@@ -342,7 +342,7 @@ describe('fills of an order that ends early', () => {
       world.broker.streams.hold()
       world.cancel()
       await world.settle()
-      expect(world.told('t1')).toEqual(['trade.submitted']) // whatever the answer was
+      expect(world.told('t1')).toEqual(['trade.submitted']) // with either answer
       world.fill('t1', '180')
       world.broker.streams.release((updates) =>
         order === 'fill, cancel' ? [...updates].reverse() : updates,

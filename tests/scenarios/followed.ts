@@ -20,7 +20,7 @@ export async function follow({ startMs, ...over }: Partial<LeaseDeps> & { startM
 
 export type Followed = Awaited<ReturnType<typeof follow>>
 
-/** `follow` for the tests of a suite: what each of them followed is given up after it. */
+/** `follow` for the tests of a suite: the owners of a test are closed after the test. */
 export function following(): typeof follow {
   const open: Followed[] = []
   afterEach(async () => {
@@ -51,7 +51,7 @@ function lookAt(worker: ReturnType<typeof makeWorker>) {
       await submitOrder(submit, intentOf(over), run)
       await settle()
     },
-    /** What differs from the broker's books; nothing, when all is well. */
+    /** The differences from the books of the broker; empty if all is correct. */
     async differences(): Promise<string[]> {
       const { account, positions, orders } = await store.loadConnection(
         ref.userId,

@@ -8,8 +8,8 @@ import {
 } from '#contract'
 import { openWorld, type World } from './world.ts'
 
-// What a limit or a halt holds back, whichever way it comes: a submission, a replacement, a close,
-// a crowd of them, two connections.
+// Limits and halts apply to every kind of request: submissions, replacements, closes, many orders
+// at once, two connections.
 
 const of = { userId: 'u1', connectionId: 'broker_1' }
 const user = { scope: 'user', userId: 'u1' } as const
@@ -46,7 +46,7 @@ async function resting(quantity: string, limitPrice: string): Promise<World> {
   return world
 }
 
-/** AAPL, bought and told of. */
+/** A position in AAPL; its fill was sent. */
 async function holding(quantity = '100'): Promise<World> {
   const world = await openWorld({ seed: 1 })
   world.submit({ quantity })

@@ -86,10 +86,10 @@ async function openShop(step: BoundaryName) {
     queue,
     runs,
     release: held.resolve,
-    /** Until the first worker has been told. */
+    /** Waits until the first worker knows that its lock is lost. */
     told: () =>
       expect.poll(() => lines.some((text) => text.includes('job.lock_lost')), soon).toBe(true),
-    /** Until the job was given out a second time, to whichever worker. */
+    /** Waits until the job was delivered a second time, to any worker. */
     again: () =>
       expect
         .poll(() => runs.filter(([, what]) => what === 'begun').length, soon)

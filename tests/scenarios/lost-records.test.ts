@@ -56,7 +56,7 @@ describe('RDQ-04 the record of an order at the broker is lost', () => {
     at: '2024-03-15T14:00:00.000Z',
   } as const
 
-  // The halt of everybody is read behind the claim, those of a user before it.
+  // The global halt is read after the claim, the halts of a user before the claim.
   test.each([
     ['its user', { scope: 'user', userId: 'u1' }],
     ['all users', { scope: 'global' }],
@@ -151,7 +151,7 @@ describe('RDQ-04 the record of an order at the broker is lost', () => {
     await world.settle()
     world.broker.isMute = true
     world.at('submit.answered', (process) => {
-      world.store.loseLast(1) // what it wrote before its second request
+      world.store.loseLast(1) // the commit before its second request
       void world.store.controls.setHalt({ scope: 'user', userId: 'u1' }, halt)
       world.restart(process)
     })
@@ -301,7 +301,7 @@ describe('RDQ-04 the record of an order at the broker is lost', () => {
 describe('RDQ-04 the end of an order is lost, and its execution is read first', () => {
   /**
    * The order executes and ends shortly before the executions are read, once a minute; then that is
-   * lost, and nobody notices.
+   * lost, and no worker notices.
    */
   async function lost(
     order: Parameters<World['submit']>[0],

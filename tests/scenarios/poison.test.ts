@@ -4,8 +4,7 @@ import { boundaryNames } from '#runtime'
 import { LOSSES_MAX } from '../../workers/orders/resolve-job.ts'
 import { openWorld, type World } from './world.ts'
 
-// CRA-08: work on one trade brings down whichever worker it is on, every time it comes to the same
-// step.
+// CRA-08: work on one trade kills its worker every time it reaches the same step.
 
 const SUBMIT = submitJobId('u1', 't1')
 const RESOLVE = resolveJobId('u1', 't1')
@@ -19,7 +18,7 @@ async function untilItIsOver(world: World): Promise<number> {
   await world.advance(HOUR_MS / 4)
   const { deaths } = world
   await world.advance(HOUR_MS / 4)
-  expect(world.deaths).toBe(deaths) // nobody asks for it any more
+  expect(world.deaths).toBe(deaths) // no further job runs for it
   return deaths
 }
 const sentOf = (world: World): number =>
@@ -45,14 +44,14 @@ describe('CRA-08 a poison job', () => {
         [...world.broker.orders.values()].filter(({ symbol }) => symbol === 'AAPL').length,
       ).toBeLessThanOrEqual(1)
       const order = await world.order('t1')
-      if (sentOf(world) > 0) expect(order).not.toBeNull() // what may be at the broker is never dropped
+      if (sentOf(world) > 0) expect(order).not.toBeNull() // it may be at the broker
       if (order?.status === 'submitting') {
         expect(order.setAsideAt).toBeTypeOf('string')
         expect(order.unknownSince).toBeTypeOf('string')
         expect(world.anomalies()).toContain('set_aside')
         expect(world.warnings.join()).toContain('order.set_aside')
       }
-      // What is there after all is found by following the account, which has no part in the job.
+      // The owner of the account finds an order at the broker without this job.
       if (world.broker.orders.size === 2) expect(world.told('t1')).toContain('trade.submitted')
     },
   )

@@ -20,13 +20,10 @@ const openAtBroker = (world: World): string[] =>
     ['new', 'accepted', 'partially_filled'].includes(status) ? [clientOrderId] : [],
   )
 
-/**
- * Whatever came of it: nothing of the connection is left but the archive, and the user was told
- * once.
- */
+/** Only archived records of the connection are left, and the user got one event of the removal. */
 async function expectGone(world: World): Promise<void> {
   const { account, positions, orders } = await world.store.loadConnection('u1', 'broker_1')
-  // What was asked for since was refused for want of the connection.
+  // Later submissions were refused, because the connection is gone.
   const held = orders.filter(({ status }) => status !== 'denied')
   expect({ account, positions: positions.size, orders: held }).toEqual({
     account: null,

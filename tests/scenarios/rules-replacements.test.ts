@@ -87,7 +87,7 @@ describe('rules about replacements and limits find a violation', () => {
   test('S19 finds executions that take a position over the limit of its user', async () => {
     const world = await openWorld({ seed: 9 })
     await world.limit('u1', { positionNotionalMax: '1000' })
-    await world.store.controls.setLimits(user, null) // and so nobody judges by it
+    await world.store.controls.setLimits(user, null) // so no order is judged by the limit
     for (const tradeId of ['t1', 't2'])
       world.submit({ tradeId, orderType: 'limit', limitPrice: '100', quantity: '6' })
     await world.settle()
@@ -104,7 +104,7 @@ describe('rules about replacements and limits find a violation', () => {
     }))
     const world = await openWorld({ seed: 9, accounts })
     await world.limit('u1', { positionNotionalMax: '1000' })
-    await world.store.controls.setLimits(user, null) // and so nobody judges by it
+    await world.store.controls.setLimits(user, null) // so no order is judged by the limit
     for (const { connectionId } of accounts)
       world.submit({
         tradeId: `t-${connectionId}`,

@@ -6,8 +6,8 @@ import { intentOf } from '../domain/orders.ts'
 import { taken } from './taken.ts'
 import { openWorld, type World } from './world.ts'
 
-// Each rule that runs watch, shown a violation: state that was tampered with, or a defect planted
-// in what the workers work with.
+// Each rule of a run finds a violation: a changed state of the store, or a planted defect in a
+// port of the workers.
 
 describe('rules about stored state find a violation', () => {
   async function filled() {
@@ -120,7 +120,7 @@ describe('rules about stored state find a violation', () => {
   })
 })
 
-/** What the code of a worker could do, if nothing in it forbade that. */
+/** Calls of a worker without the checks of the worker code. */
 function rogueIn(world: World) {
   const [process] = world.workers
   const store = process!.door('store', world.store, true)

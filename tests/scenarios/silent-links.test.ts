@@ -40,7 +40,7 @@ async function openLine({ onTestFinished }: Finishing, port = redis.port): Promi
   return line
 }
 
-/** Silences every link, and tells how long that is ago. */
+/** Silences every link. @returns the time since then */
 function silenced(line: RedisLine): () => number {
   const atMs = performance.now()
   line.silence()

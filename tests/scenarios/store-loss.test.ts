@@ -207,8 +207,8 @@ describe('RDQ-04 events already sent to clients are lost', () => {
       expect(live.heard.slice(before, before + 2)).toEqual(['state.resync', 'state.sync'])
       expect(told(live)).toEqual(['state.resync', 'state.sync'])
       expect(told(away)).toEqual([])
-      // Nothing is missing: what was executed is told again behind the resync, in order and to the
-      // end.
+      // No event is missing: the executions are sent again after the resync, in order and
+      // completely.
       expect(chain(away).at(-1)?.id).toBe(world.store.lastEventId('u1'))
       expect(world.told('t1').at(-1)).toBe('trade.filled')
     },
@@ -274,7 +274,7 @@ describe('RDQ-05 everything is lost', () => {
       const world = await run(51, step, (world) => {
         const sets = world.store.controls.read('u1')
         world.store.wipe()
-        // What a surviving worker remembers comes back a little later.
+        // A surviving worker restores its control records a little later.
         world.schedule.after({ name: 'survivor', state: 'running' }, 1_500, () => {
           void sets.then(async (set) => {
             await world.store.controls.restore([set], null)

@@ -9,7 +9,7 @@ const job = submitJobId('u1', 't1')
 const halt = { allows: 'nothing', by: 'ops', reason: 'drill', at: '2024-03-15T14:00:00Z' } as const
 const seeds = [1, 2, 3]
 
-/** What the broker was sent, as ids; the same id twice is one order. */
+/** The client order ids sent to the broker; the same id twice is one order. */
 const sent = (world: World): string[] =>
   world.broker.submissions.map(({ clientOrderId }) => clientOrderId)
 const ordersAt = (world: World): number => world.broker.orders.size
@@ -267,8 +267,8 @@ describe('RDQ-02 the job has failed, and its order is open', () => {
       await world.advance(60_000)
       const isClaimed = step !== 'submit.dequeued'
       if (isClaimed) return finish(world)
-      // No worker had taken it yet: nothing was promised, nothing was sent, and no event was made
-      // of a queue's failure.
+      // No worker had claimed the trade yet: no order was sent, and a failure of the queue sends no
+      // event.
       expect([ordersAt(world), world.told('t1')]).toEqual([0, []])
     },
   )

@@ -6,8 +6,8 @@ const jobOf = (world: World): string =>
   world.queue.ids().find((id) => id.startsWith('submit-')) ?? ''
 
 /**
- * What has ended leaves the hot state, as it does on the day after. Its job is gone, and whatever
- * does not live that long.
+ * The ended order is archived, as on the day after, and then its archive expires. Its job is gone
+ * too.
  */
 async function forget(world: World): Promise<void> {
   await world.advance(20 * 60_000)

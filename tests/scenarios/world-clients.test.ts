@@ -222,7 +222,7 @@ function strays(): NonNullable<RelayDefect['outlet']> {
   })
 }
 
-/** Whatever comes from Redis says that it follows what came last. */
+/** Every event from Redis names the last received event as its previous one. */
 function chained(): NonNullable<RelayDefect['received']> {
   const last = new Map<string, string>()
   return (logged, userId) => {

@@ -87,13 +87,13 @@ export class Accounts {
     return this.#timesLinked.get(keyOf(ref)) ?? 0
   }
 
-  /** Whether a connection does not exist, is being removed, or was ever removed. */
+  /** True if a connection does not exist, is being removed, or was ever removed. */
   wasRemoved(ref: ConnectionRef): boolean {
     const linked = this.#controls.linked(ref)
     return linked === null || linked.connection.leaving !== undefined || this.timesLinked(ref) > 1
   }
 
-  /** Whether a connection exists and is verified: its account may be traded and compared. */
+  /** True if a connection exists and is verified: its account may be traded and compared. */
   isVerified(ref: ConnectionRef): boolean {
     return this.#controls.standingOf(ref) === 'verified'
   }

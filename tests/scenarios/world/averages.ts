@@ -68,14 +68,14 @@ function roundedCostOf(broker: FakeBroker, { orders, everExecuted }: TradeInBook
   return rounded * 10 ** -AVERAGE_PLACES
 }
 
-/** Whether the venue busted or corrected an execution of the trade. */
+/** True if the venue busted or corrected an execution of the trade. */
 function isRestated(broker: FakeBroker, { orders }: TradeInBooks): boolean {
   const ids = new Set(orders.map(({ brokerOrderId }) => brokerOrderId))
   return broker.ledger.busts.some(({ brokerOrderId }) => ids.has(brokerOrderId))
 }
 
 /**
- * Whether the record of the trade was adopted: this part of the log has a removal of its
+ * True if the record of the trade was adopted: this part of the log has a removal of its
  * connection, and no `trade.submitted` of the trade after it.
  */
 function wasAdopted(log: readonly Entry[], ref: ConnectionRef, tradeId: string): boolean {

@@ -110,7 +110,7 @@ export class Conduct {
     this.#found.push(...groundlessDrifts(changes, own, this.#store.losses))
   }
 
-  /** Whether a write or a request to a broker happened since the last call. */
+  /** True if a write or a request to a broker happened since the last call. */
   hasActed(): boolean {
     const has = this.#hasActed
     this.#hasActed = false
@@ -134,7 +134,7 @@ export class Conduct {
     return this.#found.splice(0)
   }
 
-  /** Whether a worker started or died since the last call, or is frozen. */
+  /** True if a worker started or died since the last call, or is frozen. */
   #isStaffDisturbed(workers: readonly Process[]): boolean {
     const isSame =
       workers.length === this.#staff.length &&

@@ -114,7 +114,7 @@ export class DetectionBounds {
     this.#calmFromMs = Math.max(this.#calmFromMs, nowMs + pauseMs)
   }
 
-  /** Whether the bounds count now and a finding may be open: an earlier one, or after a change. */
+  /** True if the bounds count now and a finding may be open: an earlier one, or after a change. */
   isOpen(nowMs: number, stake: Stake): boolean {
     const { ref, broker, store } = stake
     this.#noteKeys(nowMs, ref, store)
@@ -258,7 +258,7 @@ type Waiting = Readonly<{
   isForSession: boolean
 }>
 
-/** Whether the order may execute while the exchange is closed. */
+/** True if the order may execute while the exchange is closed. */
 const tradesAnyTime = ({ symbol, extendedHours }: Order): boolean =>
   extendedHours || symbol.includes('/')
 
@@ -266,7 +266,7 @@ const DEFINITIVE: ReadonlySet<SubmitOutcome['kind']> = new Set(['accepted', 'dup
 const HELD_BACK: ReadonlySet<CommitResult['kind']> = new Set(['over_budget', 'unusable'])
 
 /**
- * Whether a call is repeated after this answer: the budget is spent (for example after several
+ * True if a call is repeated after this answer: the budget is spent (for example after several
  * starts within a minute), or the outcome is unknown.
  */
 function isHeldBack(label: string, value: unknown): boolean {
@@ -279,7 +279,7 @@ function isHeldBack(label: string, value: unknown): boolean {
 const isOfTrading = (label: string): boolean =>
   label.startsWith('broker.') && label !== 'broker.readQuote'
 
-/** Whether the broker did not answer; a refusal is an answer. */
+/** True if the broker did not answer; a refusal is an answer. */
 function isSilence(outcome: Heard): boolean {
   if (outcome.isDone) return (outcome.value as { kind?: unknown } | null)?.kind === 'unknown'
   return !(outcome.error instanceof BrokerError) || outcome.error.code === 'UNAVAILABLE'
@@ -299,7 +299,7 @@ type Session = Readonly<{ openMs: number; closeMs: number }>
 /** The regular sessions by day since 1970. */
 const sessions = new Map<number, Session>()
 
-/** Whether a regular session is open; the bounds count only then. */
+/** True if a regular session is open; the bounds count only then. */
 function isSession(nowMs: number): boolean {
   const { openMs, closeMs } = sessionAt(nowMs)
   return openMs <= nowMs && nowMs < closeMs

@@ -17,7 +17,7 @@ export class EverLogged {
     }
   }
 
-  /** Whether the payload belongs to a `state.resync` in a log. */
+  /** True if the payload belongs to a `state.resync` in a log. */
   isResync(payload: object): boolean {
     return this.#resyncs.has(payload)
   }
@@ -70,12 +70,12 @@ export class FiguresDue {
     this.#answers.set(userId, latest(this.#answers.get(userId), isRead))
   }
 
-  /** Whether the figures of the user can be shown now. */
+  /** True if the figures of the user can be shown now. */
   isRead(userId: string): boolean {
     return this.#now(userId).isRead
   }
 
-  /** Whether the figures can be shown now, could at all latest readings, and all answers agreed. */
+  /** True if the figures can be shown now, could at all latest readings, and all answers agreed. */
   wasRead(userId: string): boolean {
     const isEachRead = [...(this.#readings.get(userId) ?? []), this.#now(userId)].every(
       ({ isRead }) => isRead,
@@ -83,7 +83,7 @@ export class FiguresDue {
     return isEachRead && (this.#answers.get(userId) ?? []).every(Boolean)
   }
 
-  /** Whether the log has all events after this one, or this event is the last. */
+  /** True if the log has all events after this one, or this event is the last. */
   isServed(userId: string, id: string): boolean {
     return (
       this.#store.lastEventId(userId) === id ||
@@ -228,7 +228,7 @@ export class Hearing {
   }
 
   /**
-   * Whether a resync was sent without need: it is not in the log, the log has all events, and the
+   * True if a resync was sent without need: it is not in the log, the log has all events, and the
    * figures were known. A relay reads the log in several commands: if the store loses the end of
    * the log in between, the relay correctly sees a gap.
    */
@@ -237,7 +237,7 @@ export class Hearing {
     return this.#due.isServed(this.#userId, id) && this.#due.wasRead(this.#userId)
   }
 
-  /** Whether the connection was sent all events up to this id. */
+  /** True if the connection was sent all events up to this id. */
   isAt(id: string): boolean {
     return this.#where.kind === 'at' && this.#where.id === id
   }

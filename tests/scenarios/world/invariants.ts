@@ -239,7 +239,7 @@ const cumulativeOf = ({ cumulative, submitted }: TradeTold, { executed }: TradeI
   submitted === 0 && cumulative === 0 ? Number(executed) : cumulative
 
 /**
- * Whether clients have the end of the trade. The snapshot after a resync includes the ends before
+ * True if clients have the end of the trade. The snapshot after a resync includes the ends before
  * it. Later corrections of the venue are still sent as events.
  */
 const isEndTold = ({ terminal, isFollowed, submitted }: TradeTold): boolean =>

@@ -46,7 +46,7 @@ function judgedTogether(userId: string, accounts: Held): FakeBroker[][] {
 }
 
 /**
- * Whether a corporate action changed the position: no order was judged for this change, and the
+ * True if a corporate action changed the position: no order was judged for this change, and the
  * prices of earlier judgments no longer apply.
  */
 const wasReshaped = ({ activities }: FakeBroker, symbol: string): boolean =>

@@ -112,7 +112,7 @@ export class LinkRules {
 /** Events of a removal. */
 const FAREWELL = 2
 
-/** Whether the event reports the removal of the connection. */
+/** True if the event reports the removal of the connection. */
 export const isFarewell = (entry: Entry, { connectionId }: ConnectionRef): boolean =>
   fieldsOf(entry)['code'] === 'REMOVED' && fieldsOf(entry)['brokerConnectionId'] === connectionId
 

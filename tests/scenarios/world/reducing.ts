@@ -54,7 +54,7 @@ function asReplaced(order: Order): Decimal | null {
   return quantity === null ? null : sub(quantity, order.cumulativeQuantity)
 }
 
-/** Whether the position keeps its side if this and all other opposite orders execute. */
+/** True if the position keeps its side if this and all other opposite orders execute. */
 export function lowers(
   store: FakeStore,
   { userId, connectionId }: ConnectionRef,
@@ -73,7 +73,7 @@ export function lowers(
   return known.length === against.length && cmp(sum(known), abs(held)) <= 0
 }
 
-/** Whether the pending replacement only lowers the size at the broker to the agreed size. */
+/** True if the pending replacement only lowers the size at the broker to the agreed size. */
 export function onlyShrinks({ replaces: [first], quantity, placements }: Order): boolean {
   if (first === undefined) return false
   const { terms, leg, replacement } = first

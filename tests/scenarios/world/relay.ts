@@ -79,7 +79,7 @@ export class ModelRelay {
     })
   }
 
-  /** Whether publications for this user reach this relay. */
+  /** True if publications for this user reach this relay. */
   hears(userId: string): boolean {
     return (
       !this.isDeaf &&
@@ -175,7 +175,7 @@ export class Connection implements EventSink {
     })
   }
 
-  /** Whether to make a check: most would find no event, so only a share of those is made. */
+  /** True if to make a check: most would find no event, so only a share of those is made. */
   #mayFindSomething(): boolean {
     const { userId } = this.client
     return (

@@ -61,7 +61,7 @@ export class Rest {
   }
 
   /**
-   * Whether a usable connection still has work, which is one of:
+   * True if a usable connection still has work, which is one of:
    * - a job that will run again (an unclaimed trade leaves no other trace)
    * - pending work on an order whose job is gone
    * - a stop of a position that the next reading of the account will show
@@ -121,7 +121,7 @@ export class Rest {
   }
 
   /**
-   * Whether a repeat of a cancel-all or close-all job has work left. An order requested before the
+   * True if a repeat of a cancel-all or close-all job has work left. An order requested before the
    * job may reach the workers only after the job has run, or a position the books. A repeat
    * correctly includes this order or position.
    */

@@ -208,7 +208,7 @@ export class SendingRules {
       this.#say(`S17 ${tradeId} is sent after a halt that was complete`)
   }
 
-  /** Whether the declared exposure of an order is true. Exits count as true: only entries add. */
+  /** True if the declared exposure of an order is true. Exits count as true: only entries add. */
   #isAsItSays(
     userId: string,
     { connectionId, exposure, kind }: Leaving,
@@ -233,7 +233,7 @@ const FOR_GOOD: ReadonlySet<OrderStatus> = new Set(['filled', 'expired', 'reject
 const isReplacedNoMore = (order: Order, leg: Leg): boolean =>
   order.endedAt !== null && FOR_GOOD.has(headOf(order, leg)?.status ?? 'submitting')
 
-/** Whether a halt permits a request with this exposure. */
+/** True if a halt permits a request with this exposure. */
 const passes = (allows: Halt['allows'], exposure: Exposure): boolean =>
   exposure === 'shrinks' || (allows === 'reducing' && exposure === 'reduces')
 
