@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { SubmitOrder } from '#contract'
 import { UnavailableError } from '#producer'
 import { createReader, createStore, type Store } from '#store'
-import { type Chance, createChance } from '../../src/apps/sandbox/chance.ts'
+import { type Randomness, createRandomness } from '../../src/apps/sandbox/randomness.ts'
 import type { Verdict } from '../soak/judge.ts'
 import { ask, type SoakRequest, soakRequests } from '../soak/requests.ts'
 import { settle } from '../soak/settle.ts'
@@ -100,11 +100,15 @@ class TradeApi {
  * Kills Redis as a crash does. Every other kill takes the machine along, and with the machine the
  * end of the append-only file.
  */
-async function killRedis({ redis }: Ground, file: AppendOnlyFile, chance: Chance): Promise<number> {
-  await pause(chance.integer(UP_MS_MIN, UP_MS_MAX))
-  const isCut = chance.fraction() < 0.5
-  const lostMs = chance.integer(1, LOST_MS_MAX)
-  const downMs = chance.integer(0, DOWN_MS_MAX)
+async function killRedis(
+  { redis }: Ground,
+  file: AppendOnlyFile,
+  randomness: Randomness,
+): Promise<number> {
+  await pause(randomness.integer(UP_MS_MIN, UP_MS_MAX))
+  const isCut = randomness.fraction() < 0.5
+  const lostMs = randomness.integer(1, LOST_MS_MAX)
+  const downMs = randomness.integer(0, DOWN_MS_MAX)
   await redis.kill()
   const bytesLost = isCut ? file.cutBack(lostMs) : 0
   await pause(downMs)
@@ -146,11 +150,11 @@ export async function killRedisAtRandom(options: RedisOptions): Promise<RedisRep
   const api = new TradeApi(ground)
   const calm = new AbortController()
   const loading = load(api, options, calm.signal)
-  const chance = createChance(`${seed}/redis`)
+  const randomness = createRandomness(`${seed}/redis`)
   let cuts = 0
   let bytesLost = 0
   for (let kill = 1; kill <= kills; kill += 1) {
-    const lost = await killRedis(ground, file, chance)
+    const lost = await killRedis(ground, file, randomness)
     if (lost > 0) cuts += 1
     bytesLost += lost
     if (kill % REPEAT_EVERY_KILLS === 0) await api.repeatUntold()

@@ -14,7 +14,7 @@ export type PrintedEvent = Readonly<{
 }>
 
 const page = new URL('../../../shared/spec/websocket-events.md', import.meta.url)
-const fixtures = new URL('../fixtures/spec', import.meta.url)
+const fixtures = new URL('../fixtures/spec/', import.meta.url)
 
 /** The specification is published beside the repository, not in it. */
 export const specIsHere = existsSync(page)

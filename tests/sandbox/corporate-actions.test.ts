@@ -26,13 +26,13 @@ const read = async (path: string, headers = demoKeys): Promise<unknown> =>
   (await call(sandbox, 'GET', path, undefined, headers)).body
 
 async function trade(side: 'buy' | 'sell', qty: string, headers = demoKeys): Promise<void> {
-  const ticket = { symbol: 'AAPL', qty, side, type: 'market', time_in_force: 'day' }
-  const { body } = await call(sandbox, 'POST', '/v2/orders', ticket, headers)
+  const request = { symbol: 'AAPL', qty, side, type: 'market', time_in_force: 'day' }
+  const { body } = await call(sandbox, 'POST', '/v2/orders', request, headers)
   sandbox.control.fillOrder((body as { id: string }).id)
 }
 
 async function rest(side: 'buy' | 'sell', limit: string): Promise<string> {
-  const ticket = {
+  const request = {
     symbol: 'AAPL',
     qty: '2',
     side,
@@ -40,7 +40,7 @@ async function rest(side: 'buy' | 'sell', limit: string): Promise<string> {
     limit_price: limit,
     time_in_force: 'gtc',
   }
-  const { body } = await call(sandbox, 'POST', '/v2/orders', ticket)
+  const { body } = await call(sandbox, 'POST', '/v2/orders', request)
   const { id } = body as { id: string }
   await expect.poll(() => read(`/v2/orders/${id}`)).toMatchObject({ status: 'new' })
   return id

@@ -23,8 +23,8 @@ const read = async (path: string): Promise<unknown> => (await call(sandbox, 'GET
 /** A market order, filled. Answers the order as it is then. */
 async function trade(side: 'buy' | 'sell', qty: string): Promise<unknown> {
   const before = books().executions.length
-  const ticket = { symbol: 'BTC/USD', qty, side, type: 'market', time_in_force: 'gtc' }
-  const { status, body } = await call(sandbox, 'POST', '/v2/orders', ticket)
+  const request = { symbol: 'BTC/USD', qty, side, type: 'market', time_in_force: 'gtc' }
+  const { status, body } = await call(sandbox, 'POST', '/v2/orders', request)
   expect(status).toBe(200)
   await expect.poll(() => books().executions.length).toBe(before + 1)
   return read(`/v2/orders/${(body as { id: string }).id}`)
@@ -91,14 +91,14 @@ test('only the position after the fee can be sold, and a sale pays its fee in do
 
 test('a busted trade returns its fee', async () => {
   sandbox.control.armFault({ kind: 'bust_trade' })
-  const ticket = {
+  const request = {
     symbol: 'BTC/USD',
     qty: '0.1',
     side: 'buy',
     type: 'market',
     time_in_force: 'gtc',
   }
-  await call(sandbox, 'POST', '/v2/orders', ticket)
+  await call(sandbox, 'POST', '/v2/orders', request)
   await expect.poll(() => books().activities.length).toBe(2)
   expect(books()).toMatchObject({
     cash: '100000',
@@ -111,8 +111,8 @@ test('a busted trade returns its fee', async () => {
 })
 
 test('stocks pay no fee', async () => {
-  const ticket = { symbol: 'AAPL', qty: '10', side: 'buy', type: 'market', time_in_force: 'day' }
-  await call(sandbox, 'POST', '/v2/orders', ticket)
+  const request = { symbol: 'AAPL', qty: '10', side: 'buy', type: 'market', time_in_force: 'day' }
+  await call(sandbox, 'POST', '/v2/orders', request)
   await expect.poll(() => books().executions.length).toBe(1)
   expect(books()).toMatchObject({
     fees: '0',

@@ -96,7 +96,7 @@ describe('a recording', () => {
   test('fills the orders that it makes marketable; other symbols move at random', async () => {
     const sandbox = await start({ time: 'virtual', prices: recording })
     const walked = await lastTrade(sandbox, 'MSFT')
-    const ticket = {
+    const request = {
       symbol: 'AAPL',
       qty: '10',
       side: 'buy',
@@ -104,7 +104,7 @@ describe('a recording', () => {
       limit_price: '149.95',
       time_in_force: 'day',
     }
-    await call(sandbox, 'POST', '/v2/orders', ticket)
+    await call(sandbox, 'POST', '/v2/orders', request)
     await sandbox.control.advanceTime(59_999)
     const executions = () => sandbox.control.ledger('demo-key').accounts['demo-key']?.executions
     expect(executions()).toEqual([])

@@ -53,7 +53,7 @@ async function step(sandbox: Sandbox, roll: (sides: number) => number): Promise<
   else if (kind === 4 && roll(9) === 0) await call(sandbox, 'DELETE', '/v2/orders', undefined, keys)
   else {
     const side = roll(3) === 0 ? 'sell' : 'buy'
-    const ticket = {
+    const request = {
       symbol: roll(2) === 0 ? 'AAPL' : 'MSFT',
       side,
       qty: String(1 + roll(20)),
@@ -63,7 +63,7 @@ async function step(sandbox: Sandbox, roll: (sides: number) => number): Promise<
       sandbox,
       'POST',
       '/v2/orders',
-      { ...ticket, type: 'limit', time_in_force: 'gtc' },
+      { ...request, type: 'limit', time_in_force: 'gtc' },
       keys,
     )
   }

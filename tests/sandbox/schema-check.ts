@@ -6,7 +6,7 @@ import { readdirSync, readFileSync } from 'node:fs'
  * know nothing of the sandbox.
  */
 
-const folder = new URL('./schemas', import.meta.url)
+const folder = new URL('./schemas/', import.meta.url)
 const ajv = new Ajv2020({
   strict: true,
   strictTypes: false,

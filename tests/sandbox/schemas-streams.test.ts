@@ -39,8 +39,8 @@ async function open(path: string, headers: Record<string, string> = {}): Promise
   return wire.opened()
 }
 
-async function post(ticket: Row): Promise<string> {
-  const { body } = await call(sandbox, 'POST', '/v2/orders', ticket)
+async function post(request: Row): Promise<string> {
+  const { body } = await call(sandbox, 'POST', '/v2/orders', request)
   await settle()
   return (body as { id: string }).id
 }

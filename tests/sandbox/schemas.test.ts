@@ -66,7 +66,7 @@ beforeAll(async () => {
 })
 afterAll(() => sandbox.close())
 
-const tickets: readonly (readonly [name: string, ticket: Row])[] = [
+const requests: readonly (readonly [name: string, request: Row])[] = [
   ['market', market],
   ['notional', { ...market, qty: undefined, notional: '100' }],
   ['limit', limit],
@@ -142,8 +142,8 @@ const refusals: readonly (readonly [status: number, name: string, ask: () => Pro
 ]
 
 describe('answers follow the reference', () => {
-  test.each(tickets)('order: %s', async (_name, ticket) => {
-    const answer = await post(ticket)
+  test.each(requests)('order: %s', async (_name, request) => {
+    const answer = await post(request)
     expect([answer.status, problemsOf('order', answer.body)]).toEqual([200, []])
     await settle()
     const later = await get(`/v2/orders/${idOf(answer)}?nested=true`)

@@ -67,7 +67,7 @@ export const planted: readonly PlantedDefect[] = [
   },
 ]
 
-const root = new URL('../..', import.meta.url)
+const root = new URL('../../', import.meta.url)
 
 /** The file with the defect in it. @throws {Error} the text is not there, or more than once */
 export function withDefect({ name, file, right, wrong }: PlantedDefect): string {

@@ -1,6 +1,6 @@
 import type { SubmitOrder } from '#contract'
 import type { Producer } from '#producer'
-import { type Chance, createChance } from '../../src/apps/sandbox/chance.ts'
+import { type Randomness, createRandomness } from '../../src/apps/sandbox/randomness.ts'
 import { connectionOf, userOf } from '../support/ground.ts'
 
 /**
@@ -28,7 +28,7 @@ const FOLLOW_UP_AFTER = 40
 
 type Shape = Readonly<{
   share: number
-  terms: (chance: Chance) => Partial<SubmitOrder>
+  terms: (randomness: Randomness) => Partial<SubmitOrder>
   rests?: true
 }>
 
@@ -55,11 +55,11 @@ const SHAPES: readonly Shape[] = [
   },
   {
     share: 0.05,
-    terms: (chance) => ({
+    terms: (randomness) => ({
       orderType: 'market',
       side: 'buy',
       quantity: undefined,
-      notional: String(chance.integer(5, 500)),
+      notional: String(randomness.integer(5, 500)),
     }),
   },
   {
@@ -77,30 +77,30 @@ const SHAPES: readonly Shape[] = [
 
 /** @param orders how many are submitted; cancels, replaces and repeats come on top */
 export function* soakRequests(seed: string, orders: number, users: number): Generator<SoakRequest> {
-  const chance = createChance(seed)
+  const randomness = createRandomness(seed)
   const due: { at: number; request: SoakRequest }[] = []
   for (let index = 0; index < orders; index += 1) {
     while (due[0] !== undefined && due[0].at <= index)
       yield (due.shift() as (typeof due)[number]).request
-    const userId = userOf(chance.integer(0, users - 1))
+    const userId = userOf(randomness.integer(0, users - 1))
     const tradeId = `t${index}`
-    const shape = pick(chance)
+    const shape = pick(randomness)
     const order: SubmitOrder = {
       userId,
       connectionId: connectionOf(userId),
       tradeId,
-      symbol: SYMBOLS[chance.integer(0, 4)] ?? 'AAPL',
-      side: chance.fraction() < 0.6 ? 'buy' : 'sell',
+      symbol: SYMBOLS[randomness.integer(0, 4)] ?? 'AAPL',
+      side: randomness.fraction() < 0.6 ? 'buy' : 'sell',
       orderType: 'market',
-      quantity: String(chance.integer(1, 20)),
-      ...shape.terms(chance),
+      quantity: String(randomness.integer(1, 20)),
+      ...shape.terms(randomness),
     }
     yield { type: 'submit', order }
-    if (chance.fraction() < 0.02) yield { type: 'submit', order } // the same trade again is the same order
+    if (randomness.fraction() < 0.02) yield { type: 'submit', order } // the same trade again is the same order
     if (shape.rests !== true) continue
-    const type = order.orderType === 'limit' && chance.fraction() < 0.3 ? 'replace' : 'cancel'
+    const type = order.orderType === 'limit' && randomness.fraction() < 0.3 ? 'replace' : 'cancel'
     const about = { userId, connectionId: order.connectionId, tradeId, commandId: `c${index}` }
-    due.push({ at: index + chance.integer(0, FOLLOW_UP_AFTER), request: { type, ...about } })
+    due.push({ at: index + randomness.integer(0, FOLLOW_UP_AFTER), request: { type, ...about } })
     due.sort((a, b) => a.at - b.at)
   }
   for (const { request } of due) yield request
@@ -114,8 +114,8 @@ export async function ask(producer: Producer, request: SoakRequest): Promise<voi
   await producer.replaceOrder({ ...about, limitPrice: REPLACED_PRICE })
 }
 
-function pick(chance: Chance): Shape {
-  let left = chance.fraction()
+function pick(randomness: Randomness): Shape {
+  let left = randomness.fraction()
   for (const shape of SHAPES) {
     left -= shape.share
     if (left < 0) return shape

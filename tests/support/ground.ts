@@ -5,7 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { pino } from 'pino'
 import { createProducer, type Producer } from '#producer'
 import type { Ledger } from '#sandbox'
-import { type Chance, createChance } from '../../src/apps/sandbox/chance.ts'
+import { type Randomness, createRandomness } from '../../src/apps/sandbox/randomness.ts'
 import { type ManagedProcess, startProcess, startSandboxProcess } from './process.ts'
 import { startRedis, type TestRedis } from './redis.ts'
 
@@ -44,7 +44,7 @@ export class Ground implements AsyncDisposable {
   drifts = 0
   readonly #sandbox: ManagedProcess & { url: string }
   readonly #workers: (ManagedProcess | null)[] = []
-  readonly #chance: Chance
+  readonly #randomness: Randomness
   readonly #folder: string
 
   private constructor(
@@ -59,7 +59,7 @@ export class Ground implements AsyncDisposable {
     this.producer = producer
     this.#folder = folder
     this.users = Array.from({ length: options.users }, (_, index) => userOf(index))
-    this.#chance = createChance(`${options.seed}/kills`)
+    this.#randomness = createRandomness(`${options.seed}/kills`)
   }
 
   static async open(options: GroundOptions): Promise<Ground> {
@@ -139,13 +139,13 @@ export class Ground implements AsyncDisposable {
 
   /** Kills one worker, as a crash would, and starts another in its place a moment later. */
   async killOne(): Promise<void> {
-    const index = this.#chance.integer(0, this.#workers.length - 1)
+    const index = this.#randomness.integer(0, this.#workers.length - 1)
     const worker = this.#workers[index]
     if (worker == null) return
     this.#workers[index] = null
     await worker.kill()
     this.kills += 1
-    await pause(this.#chance.integer(0, RESTART_MS_MAX))
+    await pause(this.#randomness.integer(0, RESTART_MS_MAX))
     this.#workers[index] = await this.#startWorker()
   }
 

@@ -1,7 +1,7 @@
 import type { AddressInfo } from 'node:net'
 import { startBroker } from './broker/broker.ts'
 import { parseRecording } from './broker/replay.ts'
-import { createChance } from './chance.ts'
+import { createRandomness } from './randomness.ts'
 import { openAccount } from './control/accounts.ts'
 import type { SandboxControl } from './control/commands.ts'
 import { createControl } from './control/control.ts'
@@ -50,7 +50,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     ...rest
   } = completeOptions(options)
   const recording = prices === '' ? [] : parseRecording(prices)
-  const broker = startBroker(clock, createChance(seed), { ...rest, recording })
+  const broker = startBroker(clock, createRandomness(seed), { ...rest, recording })
   const rateLimits = createRateLimits(wireClockOf(clock), rateLimit)
   accounts.forEach((account) => openAccount(broker, rateLimits, account))
   const journal = createRequestJournal(clock)
@@ -58,7 +58,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   // The control needs the streams, the streams need the server, and the server needs the control:
   // this function resolves the control at its first call.
   const control: ControlHandler = (...call) => handleControl(...call)
-  const faults = createFaults(createChance(faultSeed), faultShare)
+  const faults = createFaults(createRandomness(faultSeed), faultShare)
   startOrderFaults(broker, clock, faults)
   const server = createHttpServer({
     clock,

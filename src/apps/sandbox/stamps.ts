@@ -1,5 +1,5 @@
 import type { Clock } from '#runtime'
-import type { Chance } from './chance.ts'
+import type { Randomness } from './randomness.ts'
 
 /**
  * Times and time-ordered ids in the broker's form. Invariant: every stamp is later than the
@@ -22,7 +22,7 @@ const CROCKFORD = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
 const STAMPS_PER_MS_MAX = 1_000_000
 
 /** Stamps over a clock; the clock may stand still or step back, the stamps do not. */
-export function createStamps(clock: Clock, chance: Chance): Stamps {
+export function createStamps(clock: Clock, randomness: Randomness): Stamps {
   let lastMs = 0
   let withinMs = 0
   let ulidMs = 0
@@ -45,7 +45,9 @@ export function createStamps(clock: Clock, chance: Chance): Stamps {
       const nowMs = clock.now()
       if (nowMs > ulidMs) [ulidMs, ulidCounter] = [nowMs, 0]
       else ulidCounter += 1
-      return base32(ulidMs, 10) + base32(ulidCounter, 8) + base32(chance.integer(0, 2 ** 32 - 1), 8)
+      return (
+        base32(ulidMs, 10) + base32(ulidCounter, 8) + base32(randomness.integer(0, 2 ** 32 - 1), 8)
+      )
     },
   }
 }

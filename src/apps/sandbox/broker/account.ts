@@ -127,12 +127,12 @@ export const positionQty = (account: Account, asset: Asset): Decimal =>
 
 /** Open orders of one side of one asset, oldest first. */
 export const openOrdersOf = (account: Account, asset: Asset, side: Side): Order[] =>
-  [...account.openOrders].filter(({ ticket }) => ticket.asset === asset && ticket.side === side)
+  [...account.openOrders].filter(({ request }) => request.asset === asset && request.side === side)
 
 /** Adds an order. In the same turn the caller has checked that the client order id is free. */
 export function addOrder(account: Account, order: Order): void {
   account.orders.set(order.id, order)
-  account.ordersByClientId.set(order.ticket.clientOrderId, order)
+  account.ordersByClientId.set(order.request.clientOrderId, order)
   noteOpen(account, order)
 }
 

@@ -15,8 +15,8 @@ import { fundsOf, heldQty } from './reservations.ts'
 import { stopPriceAt } from './stops.ts'
 
 /**
- * The risk checks on a ticket against its account, in the broker's order. A failed check throws a
- * Refusal with the broker's reason.
+ * The risk checks on an order request against its account, in the broker's order. A failed check
+ * throws a Refusal with the broker's reason.
  */
 
 /** A market order is checked against, and holds, the market price times this factor. */
@@ -39,22 +39,26 @@ function checkFractions({ fractionalTrading }: AccountFlags, { asset, qty }: Ord
   throw forbidden('account is not allowed to trade fractional shares')
 }
 
-function washTradeReason(ticket: OrderRequest, existing: Order): string | undefined {
-  const other = existing.ticket
+function washTradeReason(request: OrderRequest, existing: Order): string | undefined {
+  const other = existing.request
   if (other.type !== 'limit') return 'opposite side market/stop order exists'
-  if (ticket.limitPrice === null || other.limitPrice === null)
+  if (request.limitPrice === null || other.limitPrice === null)
     return 'opposite side limit order exists'
-  const [buy, sell] = ticket.side === 'buy' ? [ticket, other] : [other, ticket]
+  const [buy, sell] = request.side === 'buy' ? [request, other] : [other, request]
   return buy.limitPrice?.gte(sell.limitPrice ?? zero) === true
     ? 'opposite side limit order exists'
     : undefined
 }
 
-function checkWashTrade(account: Account, ticket: OrderRequest): void {
-  if (ticket.orderClass !== '') return
-  for (const order of openOrdersOf(account, ticket.asset, ticket.side === 'buy' ? 'sell' : 'buy')) {
+function checkWashTrade(account: Account, request: OrderRequest): void {
+  if (request.orderClass !== '') return
+  for (const order of openOrdersOf(
+    account,
+    request.asset,
+    request.side === 'buy' ? 'sell' : 'buy',
+  )) {
     if (order.status === 'held') continue
-    const reason = washTradeReason(ticket, order)
+    const reason = washTradeReason(request, order)
     if (reason === undefined) continue
     throw forbidden('potential wash trade detected. use complex orders', {
       existing_order_id: order.id,
@@ -64,12 +68,12 @@ function checkWashTrade(account: Account, ticket: OrderRequest): void {
 }
 
 /** An order against the position needs enough quantity that no other open order holds. */
-function checkAvailable(account: Account, ticket: OrderRequest, market: Market): void {
-  const { asset } = ticket
+function checkAvailable(account: Account, request: OrderRequest, market: Market): void {
+  const { asset } = request
   const existing = positionQty(account, asset).abs()
   const held = heldQty(account, asset)
   const available = existing.minus(held)
-  const requested = ticket.qty ?? ticket.notional?.div(market.bid).round(9) ?? zero
+  const requested = request.qty ?? request.notional?.div(market.bid).round(9) ?? zero
   if (requested.lte(available)) return
   if (asset.assetClass === 'crypto') {
     const coin = asset.symbol.split('/', 1)[0] ?? asset.symbol
@@ -83,14 +87,14 @@ function checkAvailable(account: Account, ticket: OrderRequest, market: Market):
       available: text(available),
       existing_qty: text(existing),
       held_for_orders: text(held),
-      related_orders: openOrdersOf(account, asset, ticket.side).map(({ id }) => id),
+      related_orders: openOrdersOf(account, asset, request.side).map(({ id }) => id),
       symbol: asset.symbol,
     },
   )
 }
 
-function checkShort(account: Account, ticket: OrderRequest): void {
-  const { asset, qty } = ticket
+function checkShort(account: Account, request: OrderRequest): void {
+  const { asset, qty } = request
   if (asset.assetClass === 'crypto') {
     const coin = asset.symbol.split('/', 1)[0] ?? asset.symbol
     throw forbidden(
@@ -151,22 +155,22 @@ function checkGroup(
  * Worst-case cost of one unit of an opening order: its limit, or its expected price times the
  * collar.
  */
-function priceHeld(ticket: OrderRequest, market: Market): Decimal {
-  const collared = larger(market.ask, stopPriceAt(ticket, market) ?? zero).times(MARKET_COLLAR)
-  return ticket.side === 'sell'
-    ? larger(ticket.limitPrice ?? zero, collared)
-    : (ticket.limitPrice ?? collared)
+function priceHeld(request: OrderRequest, market: Market): Decimal {
+  const collared = larger(market.ask, stopPriceAt(request, market) ?? zero).times(MARKET_COLLAR)
+  return request.side === 'sell'
+    ? larger(request.limitPrice ?? zero, collared)
+    : (request.limitPrice ?? collared)
 }
 
 function checkFunds(
   account: Account,
-  ticket: OrderRequest,
+  request: OrderRequest,
   heldPerUnit: Decimal,
   prices: Prices,
 ): void {
-  const cost = ticket.notional ?? (ticket.qty ?? zero).times(heldPerUnit)
+  const cost = request.notional ?? (request.qty ?? zero).times(heldPerUnit)
   const funds = fundsOf(account, prices)
-  const power = ticket.asset.assetClass === 'crypto' ? funds.freeCash : funds.buyingPower
+  const power = request.asset.assetClass === 'crypto' ? funds.freeCash : funds.buyingPower
   if (cost.lte(power)) return
   throw forbidden('insufficient buying power', {
     buying_power: text(power.round(2)),
@@ -174,13 +178,13 @@ function checkFunds(
   })
 }
 
-function checkAccount(account: Account, ticket: OrderRequest): void {
-  if (account.ordersByClientId.has(ticket.clientOrderId))
+function checkAccount(account: Account, request: OrderRequest): void {
+  if (account.ordersByClientId.has(request.clientOrderId))
     throw invalid('client_order_id must be unique')
   if (account.orders.size >= ORDERS_PER_ACCOUNT_MAX)
     throw forbidden('this sandbox account holds no more orders')
   checkFlags(account.flags)
-  checkFractions(account.flags, ticket)
+  checkFractions(account.flags, request)
 }
 
 /** A stated position intent must equal the intent that the broker infers from the position. */
@@ -190,23 +194,23 @@ function checkIntent({ statedIntent }: OrderRequest, inferred: PositionIntent): 
 }
 
 /** @throws {Refusal} with the broker's status, code and message */
-export function admit(account: Account, ticket: OrderRequest, prices: Prices): Admission {
-  checkAccount(account, ticket)
-  checkWashTrade(account, ticket)
-  const market = prices.of(ticket.asset)
-  checkStop(ticket, market)
-  const position = positionQty(account, ticket.asset)
-  const closes = ticket.side === 'buy' ? position.lt(0) : position.gt(0)
-  const intent: PositionIntent = `${ticket.side}_to_${closes ? 'close' : 'open'}`
-  checkIntent(ticket, intent)
-  checkGroup(ticket, closes, market)
+export function admit(account: Account, request: OrderRequest, prices: Prices): Admission {
+  checkAccount(account, request)
+  checkWashTrade(account, request)
+  const market = prices.of(request.asset)
+  checkStop(request, market)
+  const position = positionQty(account, request.asset)
+  const closes = request.side === 'buy' ? position.lt(0) : position.gt(0)
+  const intent: PositionIntent = `${request.side}_to_${closes ? 'close' : 'open'}`
+  checkIntent(request, intent)
+  checkGroup(request, closes, market)
   if (closes) {
-    checkAvailable(account, ticket, market)
+    checkAvailable(account, request, market)
     return { intent, heldPerUnit: zero }
   }
-  if (ticket.side === 'sell') checkShort(account, ticket)
-  const heldPerUnit = priceHeld(ticket, market)
-  checkFunds(account, ticket, heldPerUnit, prices)
+  if (request.side === 'sell') checkShort(account, request)
+  const heldPerUnit = priceHeld(request, market)
+  checkFunds(account, request, heldPerUnit, prices)
   return { intent, heldPerUnit }
 }
 
@@ -217,19 +221,19 @@ export function admit(account: Account, ticket: OrderRequest, prices: Prices): A
 export function admitReplacement(
   account: Account,
   order: Order,
-  ticket: OrderRequest,
+  request: OrderRequest,
   prices: Prices,
 ): Admission {
   if (!isExit(order)) {
     const openOrders = new Set([...account.openOrders].filter((open) => open !== order))
     return admit(
       { ...account, openOrders, holds: holdsWithout(account.holds, order) },
-      ticket,
+      request,
       prices,
     )
   }
   // An exit keeps its quantity, and its group already holds the quantity it closes.
-  checkAccount(account, ticket)
-  checkStop(ticket, prices.of(ticket.asset))
+  checkAccount(account, request)
+  checkStop(request, prices.of(request.asset))
   return { intent: order.intent, heldPerUnit: order.heldPerUnit }
 }

@@ -32,8 +32,8 @@ export function agedAt(nowMs: number): string {
   return known.at
 }
 
-const isAged = ({ ticket, expiresAt }: Order, nowMs: number): boolean =>
-  ticket.timeInForce === 'gtc' && Date.parse(expiresAt) <= nowMs
+const isAged = ({ request, expiresAt }: Order, nowMs: number): boolean =>
+  request.timeInForce === 'gtc' && Date.parse(expiresAt) <= nowMs
 
 /**
  * Starts the check. If a replacement is pending, the cancel is requested at the next check, if the

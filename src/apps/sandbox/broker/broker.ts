@@ -1,5 +1,5 @@
 import type { Clock } from '#runtime'
-import type { Chance } from '../chance.ts'
+import type { Randomness } from '../randomness.ts'
 import { createStamps, type Stamps } from '../stamps.ts'
 import { type Account, endDayOf } from './account.ts'
 import type { Activity } from './activity.ts'
@@ -21,7 +21,7 @@ export interface Broker extends KeyRing {
   readonly session: Session
   readonly matcher: Matcher
   readonly stamps: Stamps
-  readonly chance: Chance
+  readonly randomness: Randomness
   readonly newClientOrderId: () => string
   readonly newRequestId: () => string
   /** True if stock orders sized in money may have a limit or a stop. */
@@ -51,26 +51,26 @@ type BrokerOptions = MatchingOptions &
     notionalLimits: boolean
   }>
 
-export function startBroker(clock: Clock, chance: Chance, options: BrokerOptions): Broker {
-  const stamps = createStamps(clock, chance.fork('stamps'))
-  const prices = startPrices(clock, chance.fork('prices'), options.tickMs, options.recording)
+export function startBroker(clock: Clock, randomness: Randomness, options: BrokerOptions): Broker {
+  const stamps = createStamps(clock, randomness.fork('stamps'))
+  const prices = startPrices(clock, randomness.fork('prices'), options.tickMs, options.recording)
   const minuteBars = recordMinuteBars(prices, clock)
   const session = createSession(clock, options.marketOpen)
   const updateListeners: ((update: OrderUpdate) => void)[] = []
   const moneyListeners: ((account: Account) => void)[] = []
-  const moveMoney = createMoneyMoves(stamps, chance.fork('money moves'))
-  const book = new OrderBook(stamps, chance.fork('ids'), (update) => {
+  const moveMoney = createMoneyMoves(stamps, randomness.fork('money moves'))
+  const book = new OrderBook(stamps, randomness.fork('ids'), (update) => {
     updateListeners.forEach((listener) => listener(update))
     matcher.follow(update)
   })
-  const clientIds = chance.fork('client ids')
+  const clientIds = randomness.fork('client ids')
   const newClientOrderId = (): string => clientIds.uuid()
   const matcher = new Matcher(
     book,
     prices,
     session,
     clock,
-    chance.fork('matching'),
+    randomness.fork('matching'),
     options,
     newClientOrderId,
   )
@@ -79,7 +79,7 @@ export function startBroker(clock: Clock, chance: Chance, options: BrokerOptions
     share: options.partialFillShare,
   })
   const keyRing = createKeyRing(stamps)
-  const requestIds = chance.fork('requests')
+  const requestIds = randomness.fork('requests')
   const endDay = (): void => {
     for (const account of keyRing.accounts()) endDayOf(account, stamps.next())
     for (const market of prices.all()) market.previousClose = market.last
@@ -95,7 +95,7 @@ export function startBroker(clock: Clock, chance: Chance, options: BrokerOptions
     prices,
     matcher,
     stamps,
-    chance: chance.fork('names'),
+    randomness: randomness.fork('names'),
   }
   const moveAndTell = (account: Account, move: MoneyMove): Activity => {
     const activity = moveMoney(account, move)
@@ -109,7 +109,7 @@ export function startBroker(clock: Clock, chance: Chance, options: BrokerOptions
     session,
     matcher,
     stamps,
-    chance,
+    randomness,
     newClientOrderId,
     newRequestId: () => requestIds.uuid(),
     takesNotionalLimits: options.notionalLimits,

@@ -28,7 +28,7 @@ function closingQty(position: Position, { qty, percentage }: ClosingSize): Decim
  * The market order that closes a position, or a part of it.
  * @throws {Refusal} the size is invalid
  */
-export function closingTicket(
+export function closingRequest(
   position: Position,
   size: ClosingSize,
   clientOrderId: string,

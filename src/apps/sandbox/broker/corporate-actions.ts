@@ -1,4 +1,4 @@
-import type { Chance } from '../chance.ts'
+import type { Randomness } from '../randomness.ts'
 import type { Stamps } from '../stamps.ts'
 import { type Account, type Position, positionOf } from './account.ts'
 import type { Asset } from './assets.ts'
@@ -24,7 +24,7 @@ type Market = Readonly<{
   prices: Prices
   matcher: Matcher
   stamps: Stamps
-  chance: Chance
+  randomness: Randomness
   moveMoney(account: Account, move: MoneyMove): void
   /** Called after activities that `moveMoney` did not book. */
   tell(account: Account): void
@@ -77,7 +77,7 @@ function rename(market: Market, account: Account, position: Position, to: Asset)
     [to.symbol, qty],
   ] as const) {
     const terms = { type: 'NC', description, netAmount: zero, symbol, qty: change } as const
-    bookActivity(account, terms, market.stamps, market.chance)
+    bookActivity(account, terms, market.stamps, market.randomness)
   }
   market.tell(account)
 }

@@ -1,4 +1,4 @@
-import type { Chance } from '../chance.ts'
+import type { Randomness } from '../randomness.ts'
 import { affordable, decimal, type Decimal, decimalPlaces, isWhole, zero } from './decimals.ts'
 import { leavesQty, type Order, type OrderRequest } from './order.ts'
 import type { Prices } from './prices.ts'
@@ -10,11 +10,14 @@ export const limitAllows = ({ side, limitPrice }: OrderRequest, price: Decimal):
   limitPrice === null || (side === 'buy' ? price.lte(limitPrice) : price.gte(limitPrice))
 
 /** The price at which the order would trade now, or undefined. */
-export function marketablePrice({ ticket, triggered }: Order, prices: Prices): Decimal | undefined {
+export function marketablePrice(
+  { request, triggered }: Order,
+  prices: Prices,
+): Decimal | undefined {
   if (!triggered) return undefined
-  const { bid, ask } = prices.of(ticket.asset)
-  const price = ticket.side === 'buy' ? ask : bid
-  return limitAllows(ticket, price) ? price : undefined
+  const { bid, ask } = prices.of(request.asset)
+  const price = request.side === 'buy' ? ask : bid
+  return limitAllows(request, price) ? price : undefined
 }
 
 /**
@@ -22,21 +25,21 @@ export function marketablePrice({ ticket, triggered }: Order, prices: Prices): D
  * the last trade.
  */
 export const fairPrice = (order: Order, prices: Prices): Decimal =>
-  marketablePrice(order, prices) ?? order.ticket.limitPrice ?? prices.of(order.ticket.asset).last
+  marketablePrice(order, prices) ?? order.request.limitPrice ?? prices.of(order.request.asset).last
 
 /** The open quantity; the size of a notional order follows from the price. */
 export const wholeQty = (order: Order, price: Decimal): Decimal =>
-  order.qty === null ? affordable(order.ticket.notional ?? zero, price) : leavesQty(order)
+  order.qty === null ? affordable(order.request.notional ?? zero, price) : leavesQty(order)
 
 /**
  * A random part of the open quantity, in the order's own smallest unit; undefined if the quantity
  * cannot be split.
  */
-export function firstPart(order: Order, chance: Chance): Decimal | undefined {
+export function firstPart(order: Order, randomness: Randomness): Decimal | undefined {
   if (order.qty === null) return undefined
   const places = isWhole(order.qty) ? 0 : decimalPlaces(order.qty)
   const unit = decimal(1).div(decimal(10).pow(places))
-  const part = leavesQty(order).times(decimal(chance.fraction())).round(places, 0)
+  const part = leavesQty(order).times(decimal(randomness.fraction())).round(places, 0)
   const bounded = part.lt(unit) ? unit : part
   return bounded.lt(leavesQty(order)) ? bounded : undefined
 }

@@ -13,13 +13,13 @@ import { isOpen, isStop, leavesQty, type Order, type OrderRequest } from './orde
  * - when one exit ends, the other exit ends too.
  */
 
-const isEntry = ({ ticket, parent }: Order): boolean =>
-  parent === null && (ticket.orderClass === 'bracket' || ticket.orderClass === 'oto')
+const isEntry = ({ request, parent }: Order): boolean =>
+  parent === null && (request.orderClass === 'bracket' || request.orderClass === 'oto')
 
 /**
  * True for an order that only closes: a position that its group opened, or the position of an oco.
  */
-export const isExit = (order: Order): boolean => order.ticket.orderClass !== '' && !isEntry(order)
+export const isExit = (order: Order): boolean => order.request.orderClass !== '' && !isEntry(order)
 
 /** The other exit of a pair; none for an entry. */
 export function siblingsOf(order: Order): readonly Order[] {
@@ -38,15 +38,15 @@ export const awaitsEntry = ({ parent }: Order): boolean =>
  * pair is open.
  */
 export const awaitsStop = (order: Order): boolean =>
-  isStop(order.ticket) && !order.triggered && siblingsOf(order).some(isOpen)
+  isStop(order.request) && !order.triggered && siblingsOf(order).some(isOpen)
 
 /** The terms of the legs of an order; none for a simple order. */
-export function legTickets(ticket: OrderRequest, newClientOrderId: () => string): OrderRequest[] {
-  const { exits, orderClass, side } = ticket
+export function legRequests(request: OrderRequest, newClientOrderId: () => string): OrderRequest[] {
+  const { exits, orderClass, side } = request
   if (exits === null) return []
   const isPair = orderClass === 'oco'
   const exit = {
-    ...ticket,
+    ...request,
     side: isPair ? side : side === 'buy' ? 'sell' : 'buy',
     statedIntent: null,
     exits: null,
@@ -82,14 +82,14 @@ function takeOver(order: Order, successor: Order): void {
 
 /** Applies the change of one order to the rest of its group. */
 export function followGroup({ event, account, order }: OrderUpdate, actions: GroupActions): void {
-  if (order.ticket.orderClass === '') return
+  if (order.request.orderClass === '') return
   const successor = order.replacedBy === null ? undefined : account.orders.get(order.replacedBy)
   if (event === 'replaced' && successor !== undefined) return takeOver(order, successor)
   const dependents = (isEntry(order) ? (order.legs ?? []) : siblingsOf(order)).filter(isOpen)
   if (event === 'canceled' || event === 'expired' || event === 'rejected') {
     // A triggered stop has already ended the other exit of its pair.
     for (const other of dependents)
-      if (!isStop(other.ticket) || !other.triggered) actions.cancel(account, other)
+      if (!isStop(other.request) || !other.triggered) actions.cancel(account, other)
   } else if (event === 'fill' && isEntry(order)) {
     for (const leg of dependents) if (leg.status === 'held') actions.place(account, leg)
   } else if (event === 'fill') {

@@ -31,7 +31,7 @@ function claimants(order: Order): readonly Order[] {
 }
 
 function powerOf(order: Order): Decimal {
-  const { notional } = order.ticket
+  const { notional } = order.request
   if (notional !== null && order.qty === null)
     return order.intent.endsWith('_open') ? notional : zero
   return leavesQty(order).times(order.heldPerUnit)
@@ -45,7 +45,7 @@ function holdOf(order: Order): BuyingPowerHold {
 
 function put(holds: Holds, order: Order, hold: BuyingPowerHold): void {
   const before = holds.byOrder.get(order) ?? nothing
-  const key = keyOf(order.ticket.asset, order.ticket.side)
+  const key = keyOf(order.request.asset, order.request.side)
   holds.power = holds.power.plus(hold.power).minus(before.power)
   holds.units.set(key, (holds.units.get(key) ?? zero).plus(hold.units).minus(before.units))
   if (hold.power.eq(0) && hold.units.eq(0)) holds.byOrder.delete(order)

@@ -11,10 +11,10 @@ const isAuction = ({ timeInForce }: OrderRequest): boolean =>
  * True if an order works by itself in a phase. An auction order never does: it waits for its
  * auction.
  */
-export function worksIn(ticket: OrderRequest, phase: Phase): boolean {
-  if (ticket.asset.assetClass === 'crypto') return true
-  if (phase === 'regular') return !isAuction(ticket)
-  return phase !== 'closed' && ticket.extendedHours
+export function worksIn(request: OrderRequest, phase: Phase): boolean {
+  if (request.asset.assetClass === 'crypto') return true
+  if (phase === 'regular') return !isAuction(request)
+  return phase !== 'closed' && request.extendedHours
 }
 
 /** The auction of a phase change, if there is one: at the opening and at the close. */
@@ -28,11 +28,11 @@ export function auctionBetween(before: Phase, phase: Phase): 'opg' | 'cls' | und
  * queued order waits for the next session; a held leg ends together with its parent.
  */
 export function endsAfter(order: Order, before: Phase, phase: Phase): boolean {
-  const { ticket, status } = order
+  const { request, status } = order
   const began =
     isOpen(order) && status !== 'pending_new' && status !== 'accepted' && status !== 'held'
-  if (!began || ticket.timeInForce !== 'day' || ticket.asset.assetClass === 'crypto') return false
-  return ticket.extendedHours ? phase === 'closed' : before === 'regular'
+  if (!began || request.timeInForce !== 'day' || request.asset.assetClass === 'crypto') return false
+  return request.extendedHours ? phase === 'closed' : before === 'regular'
 }
 
 /** @throws {Refusal} the order's auction accepts no orders now */

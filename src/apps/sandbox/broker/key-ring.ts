@@ -1,4 +1,4 @@
-import { createChance } from '../chance.ts'
+import { createRandomness } from '../randomness.ts'
 import type { Stamps } from '../stamps.ts'
 import { type Account, newAccount } from './account.ts'
 import { decimal } from './decimals.ts'
@@ -52,7 +52,7 @@ export function createKeyRing(stamps: Stamps): KeyRing {
       if (keys.size >= ACCOUNTS_MAX) throw new RangeError(`at most ${ACCOUNTS_MAX} accounts`)
       // The account id depends on the key alone: after a restart without a seed the sandbox is the
       // same broker with the same accounts.
-      const id = createChance(`account ${keyId}`).uuid()
+      const id = createRandomness(`account ${keyId}`).uuid()
       const number = `PA3${id.replaceAll('-', '').slice(0, 8).toUpperCase()}`
       const account = newAccount({
         id,

@@ -1,5 +1,5 @@
 import type { Clock } from '#runtime'
-import type { Chance } from '../chance.ts'
+import type { Randomness } from '../randomness.ts'
 import type { Account } from './account.ts'
 import { admit, admitReplacement } from './admission.ts'
 import { agedAt } from './aged-orders.ts'
@@ -7,7 +7,7 @@ import type { Asset } from './assets.ts'
 import { type Decimal, zero } from './decimals.ts'
 import { type Decisions, plainDecisions } from './decisions.ts'
 import { fairPrice, firstPart, limitAllows, marketablePrice, wholeQty } from './fill-terms.ts'
-import { awaitsEntry, awaitsStop, followGroup, legTickets, siblingsOf } from './groups.ts'
+import { awaitsEntry, awaitsStop, followGroup, legRequests, siblingsOf } from './groups.ts'
 import { auctionBetween, checkWindow, endsAfter, worksIn } from './hours.ts'
 import type { OrderBook, OrderUpdate } from './order-book.ts'
 import { type Admission, isOpen, type Order, type OrderRequest } from './order.ts'
@@ -60,7 +60,7 @@ export class Matcher {
   readonly #prices: Prices
   readonly #session: Session
   readonly #clock: Clock
-  readonly #chance: Chance
+  readonly #randomness: Randomness
   readonly #options: MatchingOptions
   readonly #newClientOrderId: () => string
   /** Every open order; its size is bounded by the accounts' own limit. */
@@ -74,7 +74,7 @@ export class Matcher {
     prices: Prices,
     session: Session,
     clock: Clock,
-    chance: Chance,
+    randomness: Randomness,
     options: MatchingOptions,
     newClientOrderId: () => string,
   ) {
@@ -82,7 +82,7 @@ export class Matcher {
     this.#prices = prices
     this.#session = session
     this.#clock = clock
-    this.#chance = chance
+    this.#randomness = randomness
     this.#options = options
     this.decisions = plainDecisions(options.cancelDelayMs)
     this.#newClientOrderId = newClientOrderId
@@ -91,11 +91,11 @@ export class Matcher {
   }
 
   /** Checks and accepts an order; matching starts later. @throws {Refusal} */
-  submit(account: Account, ticket: OrderRequest): Order {
-    checkWindow(ticket, this.#session)
-    const working = this.#open(account, ticket, admit(account, ticket, this.#prices))
+  submit(account: Account, request: OrderRequest): Order {
+    checkWindow(request, this.#session)
+    const working = this.#open(account, request, admit(account, request, this.#prices))
     const { order } = working
-    const legs = legTickets(ticket, this.#newClientOrderId).map((leg) =>
+    const legs = legRequests(request, this.#newClientOrderId).map((leg) =>
       this.#openLeg(account, order, leg),
     )
     if (legs.length > 0) order.legs = legs
@@ -107,17 +107,17 @@ export class Matcher {
   /**
    * Requests the replacement of an order. The decision comes later; the original may fill before
    * it.
-   * @param ticket as `changedTicket` made it
+   * @param request as `changedRequest` made it
    * @throws {Refusal} the account cannot carry the new terms
    */
-  replace(account: Account, order: Order, ticket: OrderRequest): Order {
-    checkWindow(ticket, this.#session)
-    const admission = admitReplacement(account, order, ticket, this.#prices)
-    const { order: successor } = this.#open(account, ticket, admission)
+  replace(account: Account, order: Order, request: OrderRequest): Order {
+    checkWindow(request, this.#session)
+    const admission = admitReplacement(account, order, request, this.#prices)
+    const { order: successor } = this.#open(account, request, admission)
     const { fillsFirst, isRefused, size } = this.decisions.replace(account)
     if (size === 'remaining') successor.alreadyFilled = order.filledQty
     this.#book.requestReplace(account, order, successor)
-    placeStop(successor, this.#prices.of(ticket.asset), order.hwm ?? undefined)
+    placeStop(successor, this.#prices.of(request.asset), order.hwm ?? undefined)
     this.#clock.after(this.#options.cancelDelayMs, () => {
       if (fillsFirst !== undefined && isOpen(order)) {
         this.fillNow(account, order, fillsFirst === 'all' ? undefined : fillsFirst)
@@ -130,7 +130,7 @@ export class Matcher {
   #decideReplace(account: Account, successor: Order, isRefused = false): void {
     const order = successor.predecessor
     if (order === null) return
-    if (isRefused || !isOpen(order) || successor.ticket.qty?.gt(order.filledQty) !== true) {
+    if (isRefused || !isOpen(order) || successor.request.qty?.gt(order.filledQty) !== true) {
       this.#book.refuseReplace(account, order, successor)
       return this.#forget(successor)
     }
@@ -150,13 +150,13 @@ export class Matcher {
   #keepHeld(working: Working): void {
     this.#book.keepHeld(working.account, working.order)
     if (awaitsEntry(working.order)) return
-    this.#workingOf(working.order.ticket.asset).add(working)
+    this.#workingOf(working.order.request.asset).add(working)
     this.#tryLater(working)
   }
 
-  #openLeg(account: Account, parent: Order, ticket: OrderRequest): Order {
-    const working = this.#open(account, ticket, {
-      intent: `${ticket.side}_to_close`,
+  #openLeg(account: Account, parent: Order, request: OrderRequest): Order {
+    const working = this.#open(account, request, {
+      intent: `${request.side}_to_close`,
       heldPerUnit: zero,
     })
     working.order.parent = parent
@@ -164,14 +164,14 @@ export class Matcher {
     return working.order
   }
 
-  #open(account: Account, ticket: OrderRequest, admission: Admission): Working {
-    const status = this.#worksNow(ticket) ? 'pending_new' : 'accepted'
-    const isLasting = ticket.timeInForce === 'gtc'
+  #open(account: Account, request: OrderRequest, admission: Admission): Working {
+    const status = this.#worksNow(request) ? 'pending_new' : 'accepted'
+    const isLasting = request.timeInForce === 'gtc'
     const expiresAt = isLasting
       ? agedAt(this.#clock.now())
-      : this.#session.dayEnd(ticket.extendedHours)
-    const order = this.#book.open(account, ticket, admission, status, expiresAt)
-    placeStop(order, this.#prices.of(ticket.asset))
+      : this.#session.dayEnd(request.extendedHours)
+    const order = this.#book.open(account, request, admission, status, expiresAt)
+    placeStop(order, this.#prices.of(request.asset))
     const working: Working = { account, order, timed: false, split: false }
     this.#live.set(order, working)
     return working
@@ -221,7 +221,7 @@ export class Matcher {
    */
   cancelAtOnce(account: Account, asset?: Asset): void {
     for (const order of [...account.openOrders]) {
-      if (asset === undefined || order.ticket.asset === asset) this.#end(account, order)
+      if (asset === undefined || order.request.asset === asset) this.#end(account, order)
     }
   }
 
@@ -282,20 +282,20 @@ export class Matcher {
     if (working === undefined) return
     this.#live.delete(order)
     this.#queued.delete(working)
-    this.#workingOf(order.ticket.asset).delete(working)
+    this.#workingOf(order.request.asset).delete(working)
   }
 
-  #worksNow(ticket: OrderRequest): boolean {
-    return worksIn(ticket, this.#session.phase())
+  #worksNow(request: OrderRequest): boolean {
+    return worksIn(request, this.#session.phase())
   }
 
   #isFree({ account, order }: Working): boolean {
-    const held = [EVERYTHING, account, order.ticket.asset].some((what) => this.#holds.has(what))
+    const held = [EVERYTHING, account, order.request.asset].some((what) => this.#holds.has(what))
     return isOpen(order) && !isAsked(order) && !held
   }
 
   #canMatch(working: Working): boolean {
-    return this.#worksNow(working.order.ticket) && this.#isFree(working)
+    return this.#worksNow(working.order.request) && this.#isFree(working)
   }
 
   /** Moves a pending, queued or held order to working, or a pending order to queued. */
@@ -303,9 +303,9 @@ export class Matcher {
     const { account, order } = working
     if (order.status !== 'pending_new' && order.status !== 'accepted' && order.status !== 'held')
       return
-    if (this.#worksNow(order.ticket)) {
+    if (this.#worksNow(order.request)) {
       this.#book.acknowledge(account, order, 'new')
-      this.#workingOf(order.ticket.asset).add(working)
+      this.#workingOf(order.request.asset).add(working)
       this.#tryLater(working)
     } else if (!this.#queued.has(working)) {
       this.#queued.add(working)
@@ -316,7 +316,7 @@ export class Matcher {
   /** Runs the auction, expires day orders, and starts the queued orders of the new phase. */
   #onPhase(phase: Phase, before: Phase): void {
     const auction = auctionBetween(before, phase)
-    const inAuction = [...this.#queued].filter(({ order }) => order.ticket.timeInForce === auction)
+    const inAuction = [...this.#queued].filter(({ order }) => order.request.timeInForce === auction)
     inAuction.forEach((working) => this.#auction(working))
     for (const { account, order } of [...this.#live.values()]) {
       if (!endsAfter(order, before, phase)) continue
@@ -324,7 +324,7 @@ export class Matcher {
       this.#book.close(account, order, 'expired')
     }
     for (const working of [...this.#queued]) {
-      if (!this.#worksNow(working.order.ticket)) continue
+      if (!this.#worksNow(working.order.request)) continue
       this.#queued.delete(working)
       this.#begin(working)
     }
@@ -334,8 +334,8 @@ export class Matcher {
   /** Fills in full at the auction's one price, the last trade; an unmatched order is canceled. */
   #auction(working: Working): void {
     const { account, order } = working
-    const { last } = this.#prices.of(order.ticket.asset)
-    const price = limitAllows(order.ticket, last) && this.#isFree(working) ? last : undefined
+    const { last } = this.#prices.of(order.request.asset)
+    const price = limitAllows(order.request, last) && this.#isFree(working) ? last : undefined
     if (price === undefined) return this.#end(account, order)
     this.#forget(order)
     this.#book.acknowledge(account, order, 'new')
@@ -355,14 +355,14 @@ export class Matcher {
       // A stop that is reached while an attempt is scheduled stays triggered.
       if (!working.timed) this.#attempt(working)
       else if (this.#canMatch(working))
-        reachedStop(working.order, this.#prices.of(working.order.ticket.asset))
+        reachedStop(working.order, this.#prices.of(working.order.request.asset))
     }
   }
 
   #attempt(working: Working): void {
     if (!this.#canMatch(working)) return
     const { account, order } = working
-    const reached = reachedStop(order, this.#prices.of(order.ticket.asset))
+    const reached = reachedStop(order, this.#prices.of(order.request.asset))
     if (order.status === 'held') {
       if (!reached) return
       siblingsOf(order).forEach((other) => this.#end(account, other))
@@ -370,7 +370,7 @@ export class Matcher {
     }
     const price = marketablePrice(order, this.#prices)
     if (price !== undefined) this.#match(working, price)
-    const immediate = order.ticket.timeInForce === 'ioc' || order.ticket.timeInForce === 'fok'
+    const immediate = order.request.timeInForce === 'ioc' || order.request.timeInForce === 'fok'
     if (!immediate || !isOpen(order)) return
     this.#book.close(account, order, 'canceled')
     this.#forget(order)
@@ -379,12 +379,14 @@ export class Matcher {
   #match(working: Working, price: Decimal): void {
     const { account, order } = working
     const { enabled, share } = this.partialFills
-    const mayPart = enabled && !working.split && order.ticket.timeInForce !== 'fok'
+    const mayPart = enabled && !working.split && order.request.timeInForce !== 'fok'
     const part =
-      mayPart && this.#chance.fraction() < share ? firstPart(order, this.#chance) : undefined
+      mayPart && this.#randomness.fraction() < share
+        ? firstPart(order, this.#randomness)
+        : undefined
     working.split = true
     this.#book.fill(account, order, part ?? wholeQty(order, price), price)
     if (!isOpen(order)) this.#forget(order)
-    else if (order.ticket.timeInForce !== 'ioc') this.#tryLater(working)
+    else if (order.request.timeInForce !== 'ioc') this.#tryLater(working)
   }
 }

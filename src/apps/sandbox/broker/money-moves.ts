@@ -1,4 +1,4 @@
-import type { Chance } from '../chance.ts'
+import type { Randomness } from '../randomness.ts'
 import type { Stamps } from '../stamps.ts'
 import { type Account, type Books, positionOf, settle } from './account.ts'
 import type { Activity, ActivityTerms } from './activity.ts'
@@ -91,10 +91,10 @@ export function bookActivity(
   account: Account,
   terms: ActivityTerms,
   stamps: Stamps,
-  chance: Chance,
+  randomness: Randomness,
 ): Activity {
   const at = stamps.next()
-  const id = `${at.slice(0, 10).replaceAll('-', '')}000000000::${chance.uuid()}`
+  const id = `${at.slice(0, 10).replaceAll('-', '')}000000000::${randomness.uuid()}`
   const activity: Activity = {
     symbol: undefined,
     qty: undefined,
@@ -110,7 +110,7 @@ export function bookActivity(
 /** Applies moves. @returns the booked activity @throws {RangeError} the account cannot */
 export function createMoneyMoves(
   stamps: Stamps,
-  chance: Chance,
+  randomness: Randomness,
 ): (account: Account, move: MoneyMove) => Activity {
   return (account, move) => {
     const { type, amount, description = '' } = move
@@ -123,6 +123,6 @@ export function createMoneyMoves(
         : type === 'SPLIT'
           ? split(account, move)
           : moveCash(account, type, amount)
-    return bookActivity(account, { type, description, ...effect }, stamps, chance)
+    return bookActivity(account, { type, description, ...effect }, stamps, randomness)
   }
 }

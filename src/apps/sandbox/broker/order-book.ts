@@ -1,4 +1,4 @@
-import type { Chance } from '../chance.ts'
+import type { Randomness } from '../randomness.ts'
 import type { Stamps } from '../stamps.ts'
 import { type Account, addOrder, noteOpen, positionQty, settle } from './account.ts'
 import { takeFee } from './crypto-fees.ts'
@@ -66,19 +66,19 @@ const FINAL_TIME = { canceled: 'canceledAt', expired: 'expiredAt', rejected: 'fa
 function newOrder(
   id: string,
   at: string,
-  ticket: OrderRequest,
+  request: OrderRequest,
   admission: Admission,
   expiresAt: string,
 ): Order {
   return {
     id,
-    ticket,
+    request,
     ...admission,
     expiresAt,
     createdAt: at,
     updatedAt: at,
     submittedAt: at,
-    qty: ticket.qty,
+    qty: request.qty,
     status: 'pending_new',
     filledQty: zero,
     filledCost: zero,
@@ -93,8 +93,8 @@ function newOrder(
     predecessor: null,
     successor: null,
     alreadyFilled: null,
-    stopPrice: ticket.stopPrice,
-    triggered: !isStop(ticket),
+    stopPrice: request.stopPrice,
+    triggered: !isStop(request),
     hwm: null,
     parent: null,
     legs: null,
@@ -104,23 +104,29 @@ function newOrder(
 /** The only writer of orders. Each change is published once, after it is complete. */
 export class OrderBook {
   readonly #stamps: Stamps
-  readonly #chance: Chance
+  readonly #randomness: Randomness
   readonly #tell: (update: OrderUpdate) => void
 
-  constructor(stamps: Stamps, chance: Chance, tell: (update: OrderUpdate) => void) {
+  constructor(stamps: Stamps, randomness: Randomness, tell: (update: OrderUpdate) => void) {
     this.#stamps = stamps
-    this.#chance = chance
+    this.#randomness = randomness
     this.#tell = tell
   }
 
   open(
     account: Account,
-    ticket: OrderRequest,
+    request: OrderRequest,
     admission: Admission,
     status: OrderStatus,
     expiresAt: string,
   ): Order {
-    const order = newOrder(this.#chance.uuid(), this.#stamps.next(), ticket, admission, expiresAt)
+    const order = newOrder(
+      this.#randomness.uuid(),
+      this.#stamps.next(),
+      request,
+      admission,
+      expiresAt,
+    )
     order.status = status
     addOrder(account, order)
     return order
@@ -199,10 +205,10 @@ export class OrderBook {
    * @throws {RangeError} no quantity is open
    */
   fill(account: Account, order: Order, wanted: Decimal, price: Decimal, isOverfill = false): void {
-    order.qty ??= affordable(order.ticket.notional ?? zero, price)
+    order.qty ??= affordable(order.request.notional ?? zero, price)
     const qty = isOverfill ? wanted : smaller(wanted, leavesQty(order))
     if (qty.lte(0)) throw new RangeError('nothing is left to fill')
-    const { asset, side } = order.ticket
+    const { asset, side } = order.request
     settle(account, asset, side, qty, price)
     const fee = takeFee(account, { asset, side, qty, price })
     order.filledQty = order.filledQty.plus(qty)
@@ -211,7 +217,7 @@ export class OrderBook {
     if (leavesQty(order).eq(0)) order.filledAt = at
     const execution = this.#execution(account, order, qty, price, at)
     account.executions.push(execution)
-    if (fee !== undefined) bookActivity(account, fee, this.#stamps, this.#chance)
+    if (fee !== undefined) bookActivity(account, fee, this.#stamps, this.#randomness)
     this.#announce(execution.leavesQty.eq(0) ? 'fill' : 'partial_fill', account, order, execution)
   }
 
@@ -228,7 +234,7 @@ export class OrderBook {
     to: Terms | undefined,
     options: AmendOptions = {},
   ): void {
-    const { asset } = order.ticket
+    const { asset } = order.request
     const index = account.executions.indexOf(execution)
     if (index < 0) throw new RangeError('the execution was undone or changed already')
     if (!isAmendable(account, execution)) throw new RangeError('the symbol has changed since')
@@ -246,7 +252,7 @@ export class OrderBook {
       index,
       to === undefined ? undefined : { ...execution, qty, price },
     )
-    for (const fee of fees) bookActivity(account, fee, this.#stamps, this.#chance)
+    for (const fee of fees) bookActivity(account, fee, this.#stamps, this.#randomness)
     const at = this.#move(account, order, statusAfterAmendment(order))
     const now = this.#execution(account, order, to === undefined ? execution.qty : qty, price, at)
     const id = options.keepsId === true ? execution.id : now.id
@@ -267,10 +273,10 @@ export class OrderBook {
   }
 
   #execution(account: Account, order: Order, qty: Decimal, price: Decimal, at: string): Execution {
-    const { asset, side } = order.ticket
+    const { asset, side } = order.request
     return {
-      id: this.#chance.uuid(),
-      activityId: `${at.replace(/\D/g, '').slice(0, 17)}::${this.#chance.uuid()}`,
+      id: this.#randomness.uuid(),
+      activityId: `${at.replace(/\D/g, '').slice(0, 17)}::${this.#randomness.uuid()}`,
       orderId: order.id,
       symbol: asset.symbol,
       side,
@@ -293,7 +299,7 @@ export class OrderBook {
   }
 
   #announce(event: UpdateEvent, account: Account, order: Order, execution?: Execution): void {
-    const executionId = execution?.id ?? this.#chance.uuid()
+    const executionId = execution?.id ?? this.#randomness.uuid()
     const update = {
       event,
       eventId: this.#stamps.ulid(),
@@ -323,9 +329,9 @@ function statusAfterFill(order: Order): OrderStatus {
  * remaining quantity.
  */
 function sizeByRemaining(successor: Order, order: Order): void {
-  if (successor.alreadyFilled === null || successor.ticket.qty === null) return
+  if (successor.alreadyFilled === null || successor.request.qty === null) return
   successor.alreadyFilled = order.filledQty
-  successor.qty = successor.ticket.qty.minus(order.filledQty)
+  successor.qty = successor.request.qty.minus(order.filledQty)
 }
 
 /** The status after an amendment: a working order continues with its new open quantity. */

@@ -64,7 +64,7 @@ export type OrderRequest = Readonly<{
 
 export interface Order {
   readonly id: string
-  readonly ticket: OrderRequest
+  readonly request: OrderRequest
   readonly intent: PositionIntent
   /** Buying power held per open unit while the order is open; zero when it closes a position. */
   readonly heldPerUnit: Decimal

@@ -1,4 +1,4 @@
-import { createChance } from '../chance.ts'
+import { createRandomness } from '../randomness.ts'
 import { MINUTE_MS, type MinuteBar } from './minute-bars.ts'
 import type { Market } from './prices.ts'
 
@@ -19,7 +19,7 @@ const cents = (price: number): number => Math.round(price * 100) / 100
 function priceAtHour({ asset, basePrice }: Market, hour: number, settledMs: number): number {
   const base = basePrice.toNumber()
   if (hour * HOUR_MS >= settledMs) return base
-  return base * (1 + SWING * (2 * createChance(`${asset.symbol}/${hour}`).fraction() - 1))
+  return base * (1 + SWING * (2 * createRandomness(`${asset.symbol}/${hour}`).fraction() - 1))
 }
 
 function priceAt(market: Market, timeMs: number, settledMs: number): number {

@@ -1,5 +1,5 @@
 import type { CancelTimer, Clock } from '#runtime'
-import type { Chance } from '../chance.ts'
+import type { Randomness } from '../randomness.ts'
 import { type Asset, assets } from './assets.ts'
 import { addDays } from './calendar.ts'
 import { asPrice, decimal, type Decimal, decimalPlaces, larger, smaller } from './decimals.ts'
@@ -132,25 +132,25 @@ function print(market: Market, price: Decimal, size: number, nowMs: number): voi
 }
 
 /** One random step of one market; returns whether a trade printed. */
-function walk(market: Market, chance: Chance, nowMs: number): boolean {
+function walk(market: Market, randomness: Randomness, nowMs: number): boolean {
   const wall = market.middlePrice.times(WALL_PERCENT).div(100)
   const middle = market.bid.plus(market.ask).div(2).round(2)
   const drift = middle.minus(market.middlePrice)
-  const step = TICK.times(chance.integer(-TICKS_PER_STEP_MAX, TICKS_PER_STEP_MAX))
+  const step = TICK.times(randomness.integer(-TICKS_PER_STEP_MAX, TICKS_PER_STEP_MAX))
   const moved = middle.plus(drift.abs().gt(wall) ? step.abs().times(drift.gt(0) ? -1 : 1) : step)
-  const spread = chance.integer(1, SPREAD_TICKS_MAX)
+  const spread = randomness.integer(1, SPREAD_TICKS_MAX)
   const below = Math.floor(spread / 2)
   market.bid = moved.minus(TICK.times(below))
   market.ask = moved.plus(TICK.times(spread - below))
-  market.bidSize = chance.integer(1, 20) * 100
-  market.askSize = chance.integer(1, 20) * 100
+  market.bidSize = randomness.integer(1, 20) * 100
+  market.askSize = randomness.integer(1, 20) * 100
   market.atMs = nowMs
-  const traded = chance.fraction() < TRADE_SHARE
+  const traded = randomness.fraction() < TRADE_SHARE
   if (traded)
     print(
       market,
-      chance.fraction() < 0.5 ? market.bid : market.ask,
-      chance.integer(1, 10) * 10,
+      randomness.fraction() < 0.5 ? market.bid : market.ask,
+      randomness.integer(1, 10) * 10,
       nowMs,
     )
   return traded
@@ -159,12 +159,12 @@ function walk(market: Market, chance: Chance, nowMs: number): boolean {
 /** One step of all random walks, each from its own stream of chance. */
 function walkOf(
   walkers: readonly Market[],
-  chance: Chance,
+  randomness: Randomness,
   clock: Clock,
   pinned: ReadonlySet<Market>,
   announce: (tick: Tick) => void,
 ): () => void {
-  const chances = walkers.map(({ asset }) => chance.fork(asset.symbol))
+  const chances = walkers.map(({ asset }) => randomness.fork(asset.symbol))
   let steps = 0
   return () => {
     steps += 1
@@ -236,7 +236,7 @@ function place(market: Market, to: PriceSetting): boolean {
  */
 export function startPrices(
   clock: Clock,
-  chance: Chance,
+  randomness: Randomness,
   tickMs: number,
   recording: readonly RecordedTrade[] = [],
 ): Prices {
@@ -262,7 +262,9 @@ export function startPrices(
     announce({ market, traded })
   }
   const timers: readonly CancelTimer[] = [
-    ...(tickMs > 0 ? [clock.every(tickMs, walkOf(walkers, chance, clock, pinned, announce))] : []),
+    ...(tickMs > 0
+      ? [clock.every(tickMs, walkOf(walkers, randomness, clock, pinned, announce))]
+      : []),
     ...(recording.length > 0
       ? [
           replay(recording, clock, ({ asset, price, size }) => {

@@ -10,8 +10,8 @@ import {
   priceOf,
   sizeAmountOf,
   timeInForceOf,
-} from './ticket-fields.ts'
-import { checkClassRules, checkPrices } from './ticket-rules.ts'
+} from './request-fields.ts'
+import { checkClassRules, checkPrices } from './request-rules.ts'
 
 /**
  * Reads the body of `PATCH /v2/orders/{id}` into the terms of the replacement. As at the broker,
@@ -25,30 +25,33 @@ function checkReplaceable(order: Order): void {
   if (order.predecessor !== null) throw unprocessable('order chain not fully replaced')
   if (!replaceable.has(order.status))
     throw unprocessable(`cannot replace order in ${order.status} status`)
-  if (order.ticket.notional !== null) throw unprocessable('notional orders cannot be replaced')
+  if (order.request.notional !== null) throw unprocessable('notional orders cannot be replaced')
 }
 
 const changed = (before: Decimal | null, after: Decimal | null): boolean =>
   before === null || after === null ? before !== after : !before.eq(after)
 
 function isChanged(order: Order, to: OrderRequest): boolean {
-  const { ticket } = order
+  const { request } = order
   return (
     changed(order.qty, to.qty) ||
-    changed(ticket.limitPrice, to.limitPrice) ||
-    changed(ticket.stopPrice, to.stopPrice) ||
-    changed(ticket.trailPrice, to.trailPrice) ||
-    changed(ticket.trailPercent, to.trailPercent) ||
-    ticket.timeInForce !== to.timeInForce
+    changed(request.limitPrice, to.limitPrice) ||
+    changed(request.stopPrice, to.stopPrice) ||
+    changed(request.trailPrice, to.trailPrice) ||
+    changed(request.trailPercent, to.trailPercent) ||
+    request.timeInForce !== to.timeInForce
   )
 }
 
 /** For a leg, and for an order with legs, only prices can be replaced. */
-function checkGroup({ ticket, qty }: Order, to: OrderRequest): void {
-  if (ticket.orderClass === '' || (!changed(qty, to.qty) && ticket.timeInForce === to.timeInForce))
+function checkGroup({ request, qty }: Order, to: OrderRequest): void {
+  if (
+    request.orderClass === '' ||
+    (!changed(qty, to.qty) && request.timeInForce === to.timeInForce)
+  )
     return
   throw unprocessable(
-    `only limit_price and stop_price of ${ticket.orderClass} orders can be replaced`,
+    `only limit_price and stop_price of ${request.orderClass} orders can be replaced`,
   )
 }
 
@@ -70,17 +73,21 @@ function trailOf(
  *   order
  * @throws {Refusal} with the broker's status, code and message
  */
-export function changedTicket(order: Order, body: unknown, generateId: () => string): OrderRequest {
+export function changedRequest(
+  order: Order,
+  body: unknown,
+  generateId: () => string,
+): OrderRequest {
   const fields = bodyOf(body)
-  const { ticket } = order
+  const { request } = order
   const to: OrderRequest = {
-    ...ticket,
+    ...request,
     clientOrderId: clientOrderIdOf(fields, generateId),
     qty: sizeAmountOf(fields, 'qty') ?? order.qty,
-    limitPrice: priceOf(fields, 'limit_price', ticket.asset) ?? ticket.limitPrice,
-    stopPrice: priceOf(fields, 'stop_price', ticket.asset) ?? ticket.stopPrice,
-    ...trailOf(ticket, fields),
-    timeInForce: given(fields['time_in_force']) ? timeInForceOf(fields) : ticket.timeInForce,
+    limitPrice: priceOf(fields, 'limit_price', request.asset) ?? request.limitPrice,
+    stopPrice: priceOf(fields, 'stop_price', request.asset) ?? request.stopPrice,
+    ...trailOf(request, fields),
+    timeInForce: given(fields['time_in_force']) ? timeInForceOf(fields) : request.timeInForce,
   }
   checkReplaceable(order)
   checkPrices(to)

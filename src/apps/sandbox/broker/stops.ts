@@ -17,12 +17,12 @@ function trailed({ side, trailPrice, trailPercent }: OrderRequest, mark: Decimal
 }
 
 /** The stop price of an order placed now; null without a stop. */
-export const stopPriceAt = (ticket: OrderRequest, market: Market): Decimal | null =>
-  ticket.type === 'trailing_stop' ? trailed(ticket, market.last) : ticket.stopPrice
+export const stopPriceAt = (request: OrderRequest, market: Market): Decimal | null =>
+  request.type === 'trailing_stop' ? trailed(request, market.last) : request.stopPrice
 
 function moveMark(order: Order, mark: Decimal): void {
   order.hwm = mark
-  order.stopPrice = trailed(order.ticket, mark)
+  order.stopPrice = trailed(order.request, mark)
 }
 
 /**
@@ -30,7 +30,7 @@ function moveMark(order: Order, mark: Decimal): void {
  * stay unchanged.
  */
 export function placeStop(order: Order, { last }: Market, mark: Decimal = last): void {
-  if (order.ticket.type === 'trailing_stop') moveMark(order, mark)
+  if (order.request.type === 'trailing_stop') moveMark(order, mark)
 }
 
 /**
@@ -39,7 +39,7 @@ export function placeStop(order: Order, { last }: Market, mark: Decimal = last):
  */
 export function reachedStop(order: Order, { last }: Market): boolean {
   if (order.triggered) return true
-  const { side } = order.ticket
+  const { side } = order.request
   if (order.hwm !== null) {
     const mark = side === 'sell' ? larger(order.hwm, last) : smaller(order.hwm, last)
     if (!mark.eq(order.hwm)) moveMark(order, mark)

@@ -77,7 +77,7 @@ export function createControl(
       ),
     faults: () => faults.armed(),
     disarmFaults: (id) => faults.disarm(id),
-    setFaultShare: (share) => void (faults.chance.share = share),
+    setFaultShare: (share) => void (faults.randomness.share = share),
     ledger: (keyId) => readLedger(broker, journal, keyId),
   }
 }

@@ -1,5 +1,5 @@
 import type { Account } from '../broker/account.ts'
-import type { Chance } from '../chance.ts'
+import type { Randomness } from '../randomness.ts'
 import {
   type ArmedFault,
   type Fault,
@@ -24,7 +24,7 @@ export interface Faults {
   disarm(id?: string): number
   onDisarm(listener: (id: string) => void): void
   /** The share of requests and events that fail by chance, 0 to 1. */
-  chance: { share: number }
+  randomness: { share: number }
   request(
     request: Readonly<{ method: string; path: string; account: Account | undefined }>,
   ): Fault | undefined
@@ -73,11 +73,11 @@ const fitsRequest = (fault: Fault, method: string, path: string): boolean =>
 const countOf = ({ kind, count }: Fault): number => count ?? (kind === 'reorder_events' ? 2 : 1)
 
 /** @param chance the source of all faults by chance; requests and events have separate forks */
-export function createFaults(chance: Chance, share: number): Faults {
+export function createFaults(randomness: Randomness, share: number): Faults {
   const armings = new Set<Arming>()
   const disarmListeners: ((id: string) => void)[] = []
-  const requestChance = chance.fork('requests')
-  const eventChance = chance.fork('events')
+  const requestChance = randomness.fork('requests')
+  const eventChance = randomness.fork('events')
   const byChance = { share }
   let ids = 0
 
@@ -98,13 +98,13 @@ export function createFaults(chance: Chance, share: number): Faults {
     if (turn.fired >= countOf(turn.fault)) armings.delete(turn)
     return turn
   }
-  const pick = <Kind>(from: Chance, kinds: readonly Kind[]): Kind | undefined =>
+  const pick = <Kind>(from: Randomness, kinds: readonly Kind[]): Kind | undefined =>
     byChance.share > 0 && from.fraction() < byChance.share
       ? kinds[from.integer(0, kinds.length - 1)]
       : undefined
 
   return {
-    chance: byChance,
+    randomness: byChance,
     arm(fault, account) {
       if (armings.size >= FAULTS_ARMED_MAX)
         throw new RangeError(`at most ${FAULTS_ARMED_MAX} faults wait at once`)

@@ -63,9 +63,9 @@ function filterOf(query: URLSearchParams): (order: Order) => boolean {
   const until = timeOf(query, 'until')
   return (order) =>
     (status === 'all' || isOpen(order) === (status === 'open')) &&
-    (side === undefined || order.ticket.side === side) &&
-    (symbols.size === 0 || symbols.has(order.ticket.asset.symbol)) &&
-    (classes.size === 0 || classes.has(order.ticket.asset.assetClass)) &&
+    (side === undefined || order.request.side === side) &&
+    (symbols.size === 0 || symbols.has(order.request.asset.symbol)) &&
+    (classes.size === 0 || classes.has(order.request.asset.assetClass)) &&
     (after === undefined || order.submittedAt > after) &&
     (until === undefined || order.submittedAt < until)
 }

@@ -1,7 +1,7 @@
 import type { Account, Position } from '../broker/account.ts'
 import { findAsset, positionSymbol } from '../broker/assets.ts'
 import type { Broker } from '../broker/broker.ts'
-import { type ClosingSize, closingTicket } from '../broker/closing.ts'
+import { type ClosingSize, closingRequest } from '../broker/closing.ts'
 import { type Decimal, parseDecimal } from '../broker/decimals.ts'
 import { invalid, notFound, Refusal } from '../broker/refusal.ts'
 import type { Lag } from '../faults/lag.ts'
@@ -32,8 +32,8 @@ function closePosition(
   position: Position,
   size: ClosingSize,
 ): Json {
-  const ticket = closingTicket(position, size, broker.newClientOrderId())
-  return orderJson(broker.matcher.submit(account, ticket), true)
+  const request = closingRequest(position, size, broker.newClientOrderId())
+  return orderJson(broker.matcher.submit(account, request), true)
 }
 
 /** Closes all positions. One row per position: the answer to its close, refusals included. */

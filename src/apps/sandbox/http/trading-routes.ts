@@ -3,8 +3,8 @@ import { assets, findAsset } from '../broker/assets.ts'
 import type { Broker } from '../broker/broker.ts'
 import type { Order } from '../broker/order.ts'
 import { invalid, notFound, Refusal } from '../broker/refusal.ts'
-import { changedTicket } from '../broker/replacement.ts'
-import { readTicket } from '../broker/ticket.ts'
+import { changedRequest } from '../broker/replacement.ts'
+import { readRequest } from '../broker/order-request.ts'
 import type { Lag } from '../faults/lag.ts'
 import { calendarRoutes } from './calendar-routes.ts'
 import { choiceOf, ordersPage } from './order-queries.ts'
@@ -71,7 +71,7 @@ const orderRoutes = (broker: Broker, lag: Lag): Routes => ({
   'POST /v2/orders': ({ account, body }) => {
     const order = broker.matcher.submit(
       account,
-      readTicket(body, broker.newClientOrderId, broker.takesNotionalLimits),
+      readRequest(body, broker.newClientOrderId, broker.takesNotionalLimits),
     )
     lag.submitted(account, order)
     return ok(orderJson(order, true))
@@ -84,8 +84,8 @@ const orderRoutes = (broker: Broker, lag: Lag): Routes => ({
     ok(orderJson(orderOf(account, params['id'] ?? '', lag), nestedOf(query))),
   'PATCH /v2/orders/:id': ({ account, params, body }) => {
     const order = orderOf(account, params['id'] ?? '')
-    const ticket = changedTicket(order, body, broker.newClientOrderId)
-    return ok(orderJson(broker.matcher.replace(account, order, ticket), true))
+    const request = changedRequest(order, body, broker.newClientOrderId)
+    return ok(orderJson(broker.matcher.replace(account, order, request), true))
   },
   'DELETE /v2/orders/:id': ({ account, params }) => {
     broker.matcher.cancel(account, orderOf(account, params['id'] ?? ''))

@@ -48,7 +48,7 @@ export function tradeActivityJson({
   execution,
 }: OrderUpdate): Json | undefined {
   if (execution === undefined) return undefined
-  const { ticket } = order
+  const { request } = order
   const amount = execution.qty.times(execution.price).times(execution.side === 'buy' ? -1 : 1)
   return {
     event_id: eventId,
@@ -64,11 +64,11 @@ export function tradeActivityJson({
     price: text(execution.price),
     net_amount: text(amount),
     details: {
-      asset_id: ticket.asset.id,
-      symbol: ticket.asset.symbol,
+      asset_id: request.asset.id,
+      symbol: request.asset.symbol,
       side: execution.side,
       order_id: order.id,
-      client_order_id: ticket.clientOrderId,
+      client_order_id: request.clientOrderId,
       order_status: execution.orderStatus,
       cum_qty: text(execution.cumQty),
       leaves_qty: text(execution.leavesQty),

@@ -58,7 +58,7 @@ function delayed(clock: Clock, delayMs: number, publish: Publish): Publish {
 
 /** Publishes everything that happens in the market of one asset class. */
 function tell(broker: Broker, clock: Clock, assetClass: AssetClass, publish: Publish): void {
-  const chance = broker.chance.fork(`late trades ${assetClass}`)
+  const randomness = broker.randomness.fork(`late trades ${assetClass}`)
   const markets = new Map(
     broker.prices
       .all()
@@ -84,7 +84,7 @@ function tell(broker: Broker, clock: Clock, assetClass: AssetClass, publish: Pub
       ['bars', { T: 'b', S: symbol, ...minuteBarJson(bar) }],
       ['dailyBars', { T: 'd', S: symbol, ...dayBarJson(market) }],
     ])
-    if (chance.fraction() >= LATE_TRADE_SHARE) return
+    if (randomness.fraction() >= LATE_TRADE_SHARE) return
     const value = bar.value + bar.close * LATE_TRADE_SIZE
     const late = { ...bar, volume: bar.volume + LATE_TRADE_SIZE, trades: bar.trades + 1, value }
     clock.after(LATE_TRADE_MS, () =>
@@ -143,7 +143,7 @@ export function startMarketFeeds(
     ])
   const stopTestSymbol: CancelTimer = startTestSymbol(
     clock,
-    broker.chance.fork(TEST_SYMBOL),
+    broker.randomness.fork(TEST_SYMBOL),
     (news) => test.publish([TEST_SYMBOL], news),
   )
   return {

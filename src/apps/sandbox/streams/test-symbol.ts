@@ -1,5 +1,5 @@
 import type { CancelTimer, Clock } from '#runtime'
-import type { Chance } from '../chance.ts'
+import type { Randomness } from '../randomness.ts'
 import type { News } from './data-stream.ts'
 
 /**
@@ -16,7 +16,7 @@ const SWING_CENTS = 200
 /** One quote and one trade a second, one bar a minute. */
 export function startTestSymbol(
   clock: Clock,
-  chance: Chance,
+  randomness: Randomness,
   publish: (news: readonly News[]) => unknown,
 ): CancelTimer {
   let tradeId = 0
@@ -28,9 +28,9 @@ export function startTestSymbol(
   return clock.every(INTERVAL_MS, () => {
     const nowMs = clock.now()
     const t = new Date(nowMs)
-    const cents = BASE_CENTS + chance.integer(-SWING_CENTS, SWING_CENTS)
+    const cents = BASE_CENTS + randomness.integer(-SWING_CENTS, SWING_CENTS)
     const p = cents / 100
-    const s = chance.integer(1, 10) * 10
+    const s = randomness.integer(1, 10) * 10
     tradeId += 1
     const venue = { S: TEST_SYMBOL, z: 'C', t }
     const news: News[] = []

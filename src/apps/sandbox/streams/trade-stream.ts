@@ -4,7 +4,7 @@ import type { Clock } from '#runtime'
 import type { Account } from '../broker/account.ts'
 import type { Broker } from '../broker/broker.ts'
 import type { Order } from '../broker/order.ts'
-import type { Chance } from '../chance.ts'
+import type { Randomness } from '../randomness.ts'
 import type { StreamFaults } from '../faults/stream-faults.ts'
 import type { Json } from '../http/shapes.ts'
 import { callerOf, credentialsOfMessage } from './credentials.ts'
@@ -51,7 +51,7 @@ export class TradeStream {
   readonly #broker: Broker
   readonly #clock: Clock
   readonly #faults: StreamFaults
-  readonly #ids: Chance
+  readonly #ids: Randomness
   readonly #sessions = new Set<Session>()
   readonly #listeners = new Map<Account, Set<Session>>()
 
@@ -59,7 +59,7 @@ export class TradeStream {
     this.#broker = broker
     this.#clock = clock
     this.#faults = faults
-    this.#ids = broker.chance.fork('told events')
+    this.#ids = broker.randomness.fork('told events')
     broker.onUpdate((update) => this.#publish(update))
   }
 

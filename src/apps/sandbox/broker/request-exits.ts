@@ -2,7 +2,7 @@ import type { Asset } from './assets.ts'
 import { isWhole } from './decimals.ts'
 import type { Exits, OrderClass, OrderRequest } from './order.ts'
 import { invalid, unprocessable } from './refusal.ts'
-import { type Body, given, priceOf } from './ticket-fields.ts'
+import { type Body, given, priceOf } from './request-fields.ts'
 
 /** `order_class`, `take_profit` and `stop_loss`: the legs of an order. */
 
@@ -58,8 +58,8 @@ export function exitsOf(body: Body, orderClass: OrderClass, asset: Asset): Exits
 }
 
 /** @throws {Refusal} terms that orders with legs cannot have */
-export function checkExits(ticket: OrderRequest): void {
-  const { asset, exits, orderClass, type, timeInForce, qty, extendedHours } = ticket
+export function checkExits(request: OrderRequest): void {
+  const { asset, exits, orderClass, type, timeInForce, qty, extendedHours } = request
   if (exits === null) return
   if (asset.assetClass === 'crypto') throw unprocessable('crypto orders must be simple orders')
   if (qty === null || !isWhole(qty)) throw unprocessable('fractional orders must be simple orders')
@@ -72,7 +72,7 @@ export function checkExits(ticket: OrderRequest): void {
     throw unprocessable(`${orderClass} orders cannot be trailing stop orders`)
   const { takeProfit, stopLoss } = exits
   if (takeProfit === null || stopLoss === null) return
-  const sells = (ticket.side === 'sell') === (orderClass === 'oco')
+  const sells = (request.side === 'sell') === (orderClass === 'oco')
   if (sells ? takeProfit.gt(stopLoss.stopPrice) : takeProfit.lt(stopLoss.stopPrice)) return
   throw unprocessable(`take_profit.limit_price must be ${sells ? '>' : '<'} stop_loss.stop_price`)
 }

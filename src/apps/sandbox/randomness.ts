@@ -1,9 +1,9 @@
 /**
- * Seeded chance: every random choice of the sandbox, ids included, comes from here, so one seed and
- * the same commands give the same run. Not for secrets. The generator is sfc32 (Chris
+ * Seeded randomness: every random choice of the sandbox, ids included, comes from here, so one seed
+ * and the same commands give the same run. Not for secrets. The generator is sfc32 (Chris
  * Doty-Humphrey, public domain), 128 bits of state.
  */
-export interface Chance {
+export interface Randomness {
   /** Uniform in [0, 1). */
   fraction(): number
   /** Uniform whole number, `min` and `max` included. */
@@ -11,7 +11,7 @@ export interface Chance {
   /** A version 4 UUID. */
   uuid(): string
   /** An independent stream: draws from one stream never change the other. */
-  fork(label: string): Chance
+  fork(label: string): Randomness
 }
 
 /** FNV-1a with a final mix, once per state word. */
@@ -40,7 +40,7 @@ function sfc32(seed: string): () => number {
 }
 
 /** A source of chance for one seed. */
-export function createChance(seed: string): Chance {
+export function createRandomness(seed: string): Randomness {
   const word = sfc32(seed)
   const fraction = (): number => word() / 2 ** 32
   const hex = (): string => word().toString(16).padStart(8, '0')
@@ -58,6 +58,6 @@ export function createChance(seed: string): Chance {
         digits.slice(20),
       ].join('-')
     },
-    fork: (label) => createChance(`${seed}/${label}`),
+    fork: (label) => createRandomness(`${seed}/${label}`),
   }
 }

@@ -1,7 +1,7 @@
 import { type Asset, findAsset } from './assets.ts'
 import type { OrderRequest, OrderType, Side } from './order.ts'
 import { invalid, unprocessable } from './refusal.ts'
-import { checkExits, exitsOf, orderClassOf } from './ticket-exits.ts'
+import { checkExits, exitsOf, orderClassOf } from './request-exits.ts'
 import {
   amountOf,
   type Body,
@@ -14,12 +14,12 @@ import {
   statedIntentOf,
   timeInForceOf,
   wordOf,
-} from './ticket-fields.ts'
-import { checkClassRules, checkPrices } from './ticket-rules.ts'
+} from './request-fields.ts'
+import { checkClassRules, checkPrices } from './request-rules.ts'
 
 /**
- * Reads the body of `POST /v2/orders` into a ticket, with the broker's messages and in its order of
- * checks. The result depends on no account.
+ * Reads the body of `POST /v2/orders` into an order request, with the broker's messages and in its
+ * order of checks. The result depends on no account.
  */
 
 const types: readonly string[] = ['market', 'limit', 'stop', 'stop_limit', 'trailing_stop']
@@ -46,7 +46,7 @@ function sizeOf(body: Body): Pick<OrderRequest, 'qty' | 'notional'> {
  * @param takesNotionalLimits whether stock orders sized in money may have a limit or a stop
  * @throws {Refusal} with the broker's status, code and message
  */
-export function readTicket(
+export function readRequest(
   body: unknown,
   generateId: () => string,
   takesNotionalLimits = false,
@@ -59,7 +59,7 @@ export function readTicket(
   const timeInForce = timeInForceOf(fields)
   const orderClass = orderClassOf(fields)
   const exits = exitsOf(fields, orderClass, asset)
-  const ticket: OrderRequest = {
+  const request: OrderRequest = {
     clientOrderId: clientOrderIdOf(fields, generateId),
     asset,
     ...size,
@@ -77,8 +77,8 @@ export function readTicket(
     statedIntent: statedIntentOf(fields),
     exits,
   }
-  checkExits(ticket)
-  checkPrices(ticket)
-  checkClassRules(ticket, takesNotionalLimits)
-  return ticket
+  checkExits(request)
+  checkPrices(request)
+  checkClassRules(request, takesNotionalLimits)
+  return request
 }

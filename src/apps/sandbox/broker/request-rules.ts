@@ -63,9 +63,9 @@ const notionalTypes: readonly string[] = ['market', 'limit', 'stop', 'stop_limit
  * @param takesNotionalLimits whether orders sized in money may have other types than market
  * @throws {Refusal} the combination is not traded for this class of asset
  */
-export function checkClassRules(ticket: OrderRequest, takesNotionalLimits = false): void {
-  const { asset, type, timeInForce, qty, notional, extendedHours } = ticket
-  if (asset.assetClass === 'crypto') return checkCrypto(ticket)
+export function checkClassRules(request: OrderRequest, takesNotionalLimits = false): void {
+  const { asset, type, timeInForce, qty, notional, extendedHours } = request
+  if (asset.assetClass === 'crypto') return checkCrypto(request)
   const dayOrGtc = timeInForce === 'day' || timeInForce === 'gtc'
   if (extendedHours && !(type === 'limit' && dayOrGtc)) {
     throw unprocessable('extended hours order must be DAY or GTC limit orders')
@@ -81,5 +81,5 @@ export function checkClassRules(ticket: OrderRequest, takesNotionalLimits = fals
   )
     throw unprocessable('notional orders must be market orders')
   if (notional?.lt(1) === true) throw unprocessable('notional must be >= 1.00')
-  if (notional !== null || (qty !== null && !isWhole(qty))) checkFractional(ticket)
+  if (notional !== null || (qty !== null && !isWhole(qty))) checkFractional(request)
 }
