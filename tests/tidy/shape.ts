@@ -45,7 +45,7 @@ export const longFunctions = (sources: readonly Source[]): string[] =>
   findNodes(sources, (node, { path }) => {
     if (!ts.isFunctionLike(node) || !('body' in node) || node.body === undefined) return null
     if (isTestCallback(node) || COMPOSITION_ROOTS.has(path)) return null
-    const count = statementsIn(node.body as ts.Node)
+    const count = statementsIn(node.body)
     return count > STATEMENTS_PER_FUNCTION_MAX
       ? `${path}:${lineOf(node)} has a function of ${count} statements`
       : null
