@@ -142,7 +142,7 @@ function nameOf(node: ts.Node): string | null {
   return ts.isTemplateExpression(first) ? `${first.head.text}...` : null
 }
 
-/** The catalogue as a table: each id, what it is about, and where it is shown. */
+/** The catalogue as a table: each id with its title and its test files. */
 export function tableOf(tests: ReadonlyMap<string, readonly NamedTest[]>): string {
   const rows = Object.entries(scenarios).map(([id, title]) => {
     const paths = [

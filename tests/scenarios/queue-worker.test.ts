@@ -11,7 +11,7 @@ import { RedisLine } from '../support/redis-line.ts'
 /** A worker is thought stuck after five looks. */
 const LOOK_MS = 60
 const soon = { timeout: 15_000, interval: 20 }
-/** Silent links are not replaced here: what is tested is that jobs move without that. */
+/** Silent links are not replaced here: the tests show that jobs run without a replacement. */
 const never = { beatMs: 3_600_000, silentBeatsMax: 1, blockedBeatsMax: 1 }
 const log = pino({ level: 'silent' })
 
@@ -21,7 +21,7 @@ beforeAll(async () => {
 })
 afterAll(() => redis.stop())
 
-/** One queue, one worker on a line that can break, and what it did. */
+/** One queue, one worker on a breakable line, and a record of its actions. */
 async function openShop(
   newcomers: RedisLine['newcomers'] = 'pass',
   handle: (id: string) => Promise<void> = async () => {},
@@ -63,7 +63,7 @@ async function openShop(
     worker,
     told,
     done,
-    /** Jobs that nobody has begun. */
+    /** The number of jobs not begun yet. */
     left: () => queue.getWaitingCount(),
     /** A new worker takes what is there; only later jobs show whether it can be woken. */
     addUntil: (isEnough: () => boolean) =>
@@ -73,7 +73,7 @@ async function openShop(
           return isEnough()
         }, soon)
         .toBe(true),
-    /** Until the worker waits at Redis for a job. */
+    /** Waits until the worker blocks on Redis for a job. */
     waits: () =>
       expect
         .poll(async () => /blocked_clients:1\b/.test(await redis.connect().info('clients')), soon)

@@ -2,7 +2,7 @@ import { names, unreached } from './sometimes.ts'
 import { FAULT_GROUPS, type FaultGroup } from './deeds/index.ts'
 import type { SimulationResult } from './simulation.ts'
 
-/** Under so many runs, what happened too seldom proves nothing. */
+/** With fewer runs than this, a rare situation is no evidence. */
 const RUNS_JUDGED_MIN = 1_000
 /**
  * What can happen happens in at least so many of a thousand runs, or it is in the list of what

@@ -9,7 +9,7 @@ import type { FakeStore } from '../support/fake-store.ts'
 const PORT_CALL = /^[a-z]+\.[a-zA-Z]+$/
 const isBoundary = (label: string): boolean => boundaryNames.some((name) => name === label)
 
-/** What happened in a run, by name, and how often. */
+/** The situations of a run, by name, with their counts. */
 export class Happenings implements Observer {
   readonly #counts = new Map<string, number>()
   #store: FakeStore | null = null
@@ -26,7 +26,7 @@ export class Happenings implements Observer {
     return Object.fromEntries(this.#counts)
   }
 
-  /** What the world itself has counted, once the run is over. */
+  /** Adds the counts of the world itself at the end of the run. */
   takeFrom(world: World, accounts: readonly ConnectionRef[]): void {
     for (const [label, times] of world.steps) {
       if (isBoundary(label)) this.count(`boundary ${label}`, times)
@@ -44,7 +44,7 @@ export class Happenings implements Observer {
   afterStep(): void {}
   asked(): void {}
 
-  /** What a commit that takes place does to orders, and what it tells. */
+  /** The changes of orders and the events of a successful commit. */
   calling(_process: Process, { label, args }: PortCall): null {
     const store = this.#store
     if (label !== 'store.commit' || store === null) return null

@@ -13,7 +13,7 @@ import { simulate, type SimulationResult } from './simulation.ts'
 const say = (text: string): void => void process.stdout.write(`${text}\n`)
 const fileOf = (name: string): URL => new URL(name, import.meta.url)
 
-/** What a number of runs came to. */
+/** The results of several runs. */
 type Sweep = Readonly<{ results: readonly SimulationResult[]; processes: number; seconds: number }>
 
 async function sweep(
@@ -29,7 +29,7 @@ async function sweep(
   return { results, processes, seconds: (performance.now() - began) / 1_000 }
 }
 
-/** Seeds that ever failed, with what they found. */
+/** Seeds that ever failed, with their findings. */
 const failedSeeds = (): number[] => {
   const rows = JSON.parse(readFileSync(fileOf('failed-seeds.json'), 'utf8')) as { seed: number }[]
   return rows.map(({ seed }) => seed)

@@ -4,8 +4,8 @@ import type { FakeBroker } from '../support/fake-broker.ts'
 import type { Chance } from '../scenarios/world/chance.ts'
 
 /**
- * What a run begins with, drawn from its seed: how many workers, users and connections there are,
- * what is traded, and when it is. `isPatient`: at the end everything is waited for as long as it
+ * The start of a run, drawn from its seed: the number of workers, users and connections, the
+ * symbols and the date. `isPatient`: at the end everything is waited for as long as it
  * may ever take; in most runs for less.
  */
 export type Setting = Readonly<{
@@ -48,7 +48,7 @@ const PRICE = dec('180')
 /** One run in so many waits for as long as anything may ever take. */
 const PATIENT_EVERY = 24
 
-/** What is quoted on an account, and how it sizes replacements. */
+/** The quoted symbols of an account, and its rule for the size of replacements. */
 export function furnish(broker: FakeBroker, symbols: readonly string[]): void {
   for (const symbol of symbols)
     if (!broker.quotes.has(symbol))

@@ -4,7 +4,7 @@ import type { Heard, PortCall, Process, Watch } from '../scenarios/world/process
 import type { FakeStore } from '../support/fake-store.ts'
 import type { World } from '../scenarios/world.ts'
 
-/** Steps that every worker takes all the time, whatever happens: polls, leases, clocks. */
+/** Steps that every worker takes all the time: polls, leases, clocks. */
 const IDLE =
   /^(timer|stream live|poll\.|connections\.|links\.|leases\.|controls\.|epoch\.|registry\.|vault\.|budget\.|reader\.|recoveries\.|parked\.|redis\.|store\.(version|load|find)|broker\.(list|read)|start$|check )/
 
@@ -71,7 +71,7 @@ export class Timeline implements Watch {
     if (!IDLE.test(label) && !/ answered$|^(store|broker)\./.test(label)) this.#say(owner, label)
   }
 
-  /** What the step came to, at the broker and in the logs. */
+  /** The effects of the step at the broker and in the logs. */
   afterStep(): void {
     const world = this.#world
     if (world === null) return

@@ -8,7 +8,7 @@ import type { Schedule } from './schedule.ts'
 /** The doors through which the owner of one connection tries for its lease. */
 type Doors = Readonly<{ leases: Leases; brokers: Pick<BrokerPool, 'get'> }>
 
-/** What a worker tells the owner of a connection. */
+/** The calls of a worker to the owner of a connection. */
 export type Owned = Pick<ConnectionLease, 'refresh' | 'close' | 'readopt' | 'redisReconnected'>
 
 /** `end`: the owner that waits, if it does, goes on at once. */

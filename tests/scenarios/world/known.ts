@@ -11,7 +11,7 @@ import type { Outside } from './outside.ts'
 import type { Process } from './process.ts'
 import type { ModelQueue } from './queue.ts'
 
-/** What a worker knows of the time and of connections, and how it hears of them. */
+/** The sources of a worker for the time and for connections. */
 export type Known = Readonly<{
   clock: Clock
   controls: Controls
@@ -30,7 +30,7 @@ export type Known = Readonly<{
 const READ_EVERY_MS = 1_000
 /** A reading that nothing asks for, now and then. */
 const ANYWAY_MS = 120_000
-/** Production measures the time of Redis so often. */
+/** The interval in which production measures the time of Redis. */
 const MEASURE_EVERY_MS = 5_000
 
 /**
@@ -58,7 +58,7 @@ export function toldAtOnce(process: Process, outside: Outside): Known {
   }
 }
 
-/** A worker as production composes it: it tells the time of Redis, and reads the control sets. */
+/** A worker as in production: it uses the time of Redis, and reads the control sets. */
 export async function knownByReading(process: Process, outside: Outside): Promise<Known> {
   const { log, queue } = outside
   const clock = outside.trustsMachine ? process.clock : await sharedTime(process, outside)
@@ -136,7 +136,7 @@ function openDirectory(
   return directory
 }
 
-/** A clock whose regular beats never come; `onBeat` has what they would run. */
+/** A clock without regular beats; `onBeat` gets the callbacks of the beats. */
 const withoutBeats = (clock: Clock, onBeat: (run: () => void) => void = () => {}): Clock => ({
   now: () => clock.now(),
   monotonicMs: () => clock.monotonicMs(),

@@ -1,6 +1,6 @@
 import type { Chance } from './chance.ts'
 
-/** Somebody who waits to go on. `job`: of the queue, if it is on one. */
+/** A waiting turn of an owner. `job`: the job of the queue that it belongs to, if any. */
 export type Turn = Readonly<{
   owner: Owner
   lane: string
@@ -11,7 +11,7 @@ export type Turn = Readonly<{
 
 type Lane = Readonly<{ owner: Owner; turns: Turn[] }>
 
-/** Who waits to go on. Within a lane turns come in the order of asking; any lane may be next. */
+/** The waiting turns. Turns of one lane keep their order; any lane may be next. */
 export class Lanes {
   readonly #waiting: Lane[] = []
   readonly #byName = new Map<string, Lane>()
@@ -34,15 +34,15 @@ export class Lanes {
     )
   }
 
-  /** Takes away what was picked. */
+  /** Removes the picked turn. */
   take({ lane }: Turn): void {
     const known = this.#byName.get(lane)
     if (known === undefined) return
     known.turns.shift()
     if (known.turns.length > 0) return
     this.#byName.delete(lane)
-    // The last lane takes the place of the empty one: who stands where does not matter, as long as
-    // it is the same every time.
+    // The last lane takes the index of the empty one. The order of lanes is arbitrary, but the same
+    // in every run.
     const last = this.#waiting.pop()
     if (last !== undefined && last !== known) this.#waiting[this.#waiting.indexOf(known)] = last
   }
@@ -60,5 +60,5 @@ export class Lanes {
   }
 }
 
-/** Whoever waits: a process, or the world itself. */
+/** The owner of turns: a process, or the world itself. */
 export type Owner = { readonly name: string; readonly state: 'running' | 'frozen' | 'dead' }

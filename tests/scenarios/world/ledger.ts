@@ -12,21 +12,21 @@ import { isClosed } from '../../support/broker/ledger.ts'
 import type { FakeBroker } from '../../support/fake-broker.ts'
 
 /**
- * What the broker's books say about one trade: the whole chain of orders that carried it out. The
+ * One trade in the books of the broker: the whole chain of orders that carried it out. The
  * stop of a pair executes for the trade, and is not among its orders.
  */
 export type TradeInBooks = Readonly<{
   orders: readonly BrokerOrder[]
   isOpen: boolean
   executed: Decimal
-  /** What was executed at some time, whatever was taken back since. */
+  /** The quantity ever executed, including later busts. */
   everExecuted: Decimal
   cost: Decimal
 }>
 
 /**
- * The trades of `userId` in the books, by trade id: found by client order id, and by what replaced
- * what.
+ * The trades of `userId` in the books, by trade id: found by client order id, and by the links of
+ * replacements.
  */
 export function tradesInBooks(broker: FakeBroker, userId: string): Map<string, TradeInBooks> {
   const tradeOf = new Map<string, string>()

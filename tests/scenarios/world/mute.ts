@@ -3,7 +3,7 @@ import type { FakeStore } from '../../support/fake-store.ts'
 import type { Heard, PortCall, Process } from './process.ts'
 import { inJob } from './schedule.ts'
 
-/** What a trade stream does, as a worker hears it. */
+/** The actions of a trade stream, as a worker gets them. */
 export type StreamWord = 'opened' | 'live' | 'down' | 'word'
 
 /**
@@ -15,7 +15,7 @@ const POLLS_MAX = 4
 /** A stream that stays mute is replaced ever less often. */
 const AGAIN_MS = 10 * 60_000
 
-/** What the stream said may be written this much later. */
+/** A report of the stream may be written this much later. */
 const WRITTEN_MS = 2_000
 
 /**

@@ -4,7 +4,7 @@ import type { Watch } from './process.ts'
 import type { RelayDefect } from './relay.ts'
 import type { WorkerRole } from './worker.ts'
 
-/** What a world begins with. */
+/** The initial state of a world. */
 export type WorldOptions = Readonly<{
   seed: number
   workers?: number
@@ -13,7 +13,7 @@ export type WorldOptions = Readonly<{
   accounts?: readonly ConnectionRef[]
   /** Default: true, the accounts have had their first reading. */
   isAdopted?: boolean
-  /** A defect that is planted: what every worker takes the broker for. */
+  /** A planted defect: replaces the broker for every worker. */
   planted?: Outside['planted']
   /** Default: alarm. */
   overExit?: Outside['overExit']
@@ -43,6 +43,6 @@ export type WorldOptions = Readonly<{
  */
 export type RestOptions = Readonly<{ withinMs?: number; stayMs?: number; lookMs?: number }>
 
-/** What sees a run; `step` before each step is taken, `afterStep` after it. */
+/** An observer of a run: `step` is called before each step, `afterStep` after it. */
 export type Observer = Watch &
   Readonly<{ step(owner: string, label: string): void; afterStep(): void }>

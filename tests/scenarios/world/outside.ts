@@ -17,7 +17,7 @@ import type { Process } from './process.ts'
 import type { ModelQueue } from './queue.ts'
 import type { Schedule } from './schedule.ts'
 
-/** What the workers of a world share: everything that outlives a process. */
+/** The shared parts of all workers of a world: they outlive a process. */
 export type Outside = Readonly<{
   schedule: Schedule
   queue: ModelQueue
@@ -32,18 +32,18 @@ export type Outside = Readonly<{
   vault: Vault
   /** A broker account as a process reaches it that has opened the credentials of a connection. */
   reach: (process: Process, connection: BrokerConnection, credentials: BrokerCredentials) => Broker
-  /** Connections of a world whose workers are told of them at once, and never hear of others. */
+  /** The connections that workers know from the start, if they read no control sets. */
   refs: readonly ConnectionRef[]
   /** Workers find out about connections as in production: by reading the control sets. */
   isWhole: boolean
   /** A defect that is planted: workers tell the time by the clocks of their machines. */
   trustsMachine: boolean
   log: Logger
-  /** What is run when the store comes back after it was away. */
+  /** Callbacks for the return of the store after an outage. */
   onReturn: Set<() => void>
-  /** A trade stream does something, as a worker hears it. */
+  /** A trade stream does something, as a worker gets it. */
   onStream: (process: Process, ref: ConnectionRef, word: StreamWord) => void
-  /** What workers make of a broker account; default: what it is. */
+  /** Replaces the broker for the workers by a defective one; default: no defect. */
   planted: ((broker: Broker) => Broker) | undefined
   onCommitted: (userId: string, changes: readonly Change[]) => void
   overExit: OverExitPolicy

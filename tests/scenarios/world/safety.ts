@@ -36,7 +36,7 @@ export class Safety {
     return this.#options.told().includes(SECRET) ? [...found, 'S18 a secret was told'] : found
   }
 
-  /** What a step may have broken: accounts that are as they were need no second look. */
+  /** The violations by the last step; unchanged accounts are not checked again. */
   async findInChanged(): Promise<string[]> {
     const { accounts, store, positionMax, warnings } = this.#options
     const found: string[] = []
