@@ -46,7 +46,7 @@ const DRAIN_SLICE_MS = 100
  * The connections of this relay.
  *
  *   refused: error sent, closed                                   (never in a room)
- *   entering: in its user's room, gated -> welcome: authorised, its stream runs
+ *   entering: in its user's room, gated -> welcome: authorized, its stream runs
  *   -> closed: in no room, reason sent, closed
  *
  * Invariants:

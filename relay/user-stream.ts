@@ -45,7 +45,7 @@ const FIGURES_LOOK_MS = 5_000
  * removed all of them.
  */
 const EMPTIED_MS = 60_000
-/** Steps of one connection that wait for each other. */
+/** The most steps of one connection that may wait for each other. */
 const STEPS_WAITING_MAX = 8
 
 /** A stream is checked every `CHECK_MS_MIN`, plus up to `CHECK_MS_SPREAD` more at random. */
@@ -68,7 +68,7 @@ export const CHECK_MS_SPREAD = 10_000
  *   `state.resync` and a full `state.sync`: never a silent hole.
  * - No `state.sync` is sent before every account of the user was read. Until then the client gets
  *   `state.resync` once, events go on, and the `state.sync` is owed: the stream sends it as soon as
- *   an event or a look shows that the accounts were read.
+ *   an event or a check shows that the accounts were read.
  */
 export class UserStream {
   readonly #deps: StreamDeps

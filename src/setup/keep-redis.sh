@@ -1,5 +1,6 @@
-# Runs a Redis server for as long as standard input stays open, which is as long as whoever started this lives.
-# $1 is the server's folder, removed when the owner is gone; the rest is its command line. Prints the server's process id.
+# Runs a Redis server for as long as standard input stays open: until the process that started this
+# script ends. $1 is the server's folder, removed when that process is gone; the other arguments are
+# the server's command line. Prints the server's process id.
 folder=$1
 shift
 exec 3<&0
@@ -9,7 +10,7 @@ echo "$server"
 exec >&-
 {
   read -r _ <&3
-  trap '' TERM # the server's end, next, must not end this before the folder is gone
+  trap '' TERM # the end of the server must not end this subshell before the folder is removed
   kill -9 "$server"
   rm -rf "$folder"
 } 2>/dev/null &

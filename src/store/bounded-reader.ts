@@ -9,7 +9,7 @@ export function boundedReader(reader: Reader, readsMax: number): Reader {
   let running = 0
   const inTurn = async <T>(read: () => Promise<T>): Promise<T> => {
     if (running < readsMax) running += 1
-    else await new Promise<void>((resolve) => waiting.push(resolve)) // a finished caller resolves it
+    else await new Promise<void>((resolve) => waiting.push(resolve)) // a finished read resolves it
     try {
       return await read()
     } finally {

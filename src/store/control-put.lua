@@ -3,8 +3,8 @@
 -- KEYS[1] control set
 -- ARGV[1] field
 -- ARGV[2] record without its revision, as a JSON object; '' removes it
--- ARGV[3] field of another record, ARGV[4] its revision (both or neither): the script writes only if
---         that record has this revision
+-- ARGV[3] field of another record, ARGV[4] its revision (both or neither): the script writes only
+--         if that record has this revision
 -- Returns the revision, or '' if the script did not write
 if ARGV[3] then
   local guard = redis.call('HGET', KEYS[1], ARGV[3])

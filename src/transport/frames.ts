@@ -2,19 +2,8 @@ import type { Socket as RawSocket } from 'node:net'
 import type { Socket } from 'socket.io'
 
 /**
- * Writes events to clients at low cost. An event is encoded and framed once for all of its
- * receivers. The frames of one turn of the event loop are joined into one write per client. The
- * write goes straight to a WebSocket that is idle; every other connection (polling, upgrading,
- * busy) takes the vendor's own path.
- *
- * Invariants:
- * - Packets arrive in the order in which they were sent, on either path: before the vendor's path
- *   writes a packet, the frames that wait here are released.
- * - The packets and bytes that wait for a connection are bounded. Beyond the bound the connection
- *   is cut, and its client resumes from its last event id.
- *
- * This relies on private parts of engine.io 6.6 and ws 8 (both pinned; tests/relay/frames.test.ts
- * checks them). If one of these parts is missing, the vendor's path serves.
+ * Private parts of engine.io 6.6 and ws 8 (both pinned; tests/relay/frames.test.ts checks them). If
+ * one of these parts is missing, the vendor's path serves.
  */
 type Inside = Readonly<{
   id: string
@@ -86,6 +75,18 @@ export function closeSoon(conn: Connection): void {
 
 export const packetsWaiting = (conn: Connection): number => insideOf(conn).writeBuffer.length
 
+/**
+ * Writes events to clients at low cost. An event is encoded and framed once for all of its
+ * receivers. The frames of one turn of the event loop are joined into one write per client. The
+ * write goes straight to a WebSocket that is idle; every other connection (polling, upgrading,
+ * busy) takes the vendor's own path.
+ *
+ * Invariants:
+ * - Packets arrive in the order in which they were sent, on either path: before the vendor's path
+ *   writes a packet, the frames that wait here are released.
+ * - The packets and bytes that wait for a connection are bounded. Beyond the bound the connection
+ *   is cut, and its client resumes from its last event id.
+ */
 export class FrameWriter {
   readonly #waiting = new Map<Connection, Frame[]>()
   /** Connections that were cut, and may not be closed yet. */
