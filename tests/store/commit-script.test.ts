@@ -119,7 +119,7 @@ describe('RDQ-06 the same commit from two connections at once', () => {
   test('RDQ-06 is applied once, with one pair of events', async () => {
     const stores = [createStore(redis.connect()), createStore(redis.connect())]
     const results = await Promise.all(stores.map((store) => store.commit('twice', commit)))
-    expect(results.map(({ kind }) => kind).sort()).toEqual(['conflict', 'committed'])
+    expect(results.map(({ kind }) => kind).sort()).toEqual(['committed', 'conflict'])
     expect(
       (await createReader(redis.connect()).events('twice', '0000000000000-00000', 10)).entries,
     ).toHaveLength(2)

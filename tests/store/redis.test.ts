@@ -58,7 +58,7 @@ describe('commit', () => {
       store.commit('u2', commit),
       store.commit('u2', commit),
     ])
-    expect([first.kind, second.kind].sort()).toEqual(['conflict', 'committed'])
+    expect([first.kind, second.kind].sort()).toEqual(['committed', 'conflict'])
     expect(
       (await createReader(redis.connect()).events('u2', '0000000000000-00000', 10)).entries,
     ).toHaveLength(1)
