@@ -5,9 +5,7 @@ import {
   linkTrouble,
   type Logger,
   Metrics,
-  noBoundaries,
   type Probes,
-  type Randomness,
   redisReady,
   RedisTime,
   type Running,
@@ -17,26 +15,17 @@ import {
 } from '#runtime'
 import {
   type ConnectionRef,
-  type Connections,
-  createAssets,
   createBudget,
   createConnections,
   createControls,
   createDemand,
   createLeases,
-  createLinks,
-  createParkedOrders,
   createPublisher,
-  createQuarantinedOrders,
   createQuotes,
-  createReader,
-  createRecoveries,
-  createRegistry,
   createStore,
   createStoreEpoch,
   createVault,
 } from '#store'
-import { type AccountMetrics, ConnectionBalancer } from './accounts/index.ts'
 import {
   createAlpacaBroker,
   createTransport,
@@ -53,14 +42,7 @@ import {
   permitOf,
 } from './broker/index.ts'
 import type { Role, WorkerConfig } from './config.ts'
-import {
-  connectionHandler,
-  ControlCache,
-  createCheckSchedule,
-  keepAssets,
-  StandingHalts,
-  unlessBlocked,
-} from './connections/index.ts'
+import { ControlCache, StandingHalts } from './connections/index.ts'
 import { startMarketRole } from './market/index.ts'
 import {
   countChanges,
@@ -70,40 +52,10 @@ import {
   countSkew,
   countUnread,
 } from './metrics.ts'
-import { createRiskFactsLoader, orderHandler } from './orders/index.ts'
-import {
-  createFollowUps,
-  createJobQueue,
-  type JobQueue,
-  type QueueMetrics,
-  QueueWorker,
-} from './queue/index.ts'
+import { createJobQueue } from './queue/index.ts'
 import { RedisReconnects } from './redis-reconnects.ts'
-import { StateCache, type StateWriter } from './state/index.ts'
-
-/** The dependencies that the roles share. */
-type Shared = Readonly<{
-  config: WorkerConfig
-  log: Logger
-  metrics: Metrics
-  /** The clock of Redis, because workers judge the times that other workers wrote. */
-  clock: Clock
-  random: Randomness
-  redis: ReturnType<typeof connectRedis>
-  /** A connection that shows whether `redis` still serves its queues. */
-  watch: ReturnType<typeof connectRedis>
-  connections: Connections
-  directory: ControlCache
-  brokers: BrokerPool
-  writer: StateWriter
-  accountMetrics: AccountMetrics
-  queueMetrics: QueueMetrics
-  hours: MarketHours
-  reconnects: RedisReconnects
-  jobQueue: JobQueue & AsyncDisposable
-  endpoint: Endpoint
-  transport: typeof fetch
-}>
+import { type Part, type Shared, startConnections, startOrders, startStreams } from './roles.ts'
+import { StateCache } from './state/index.ts'
 
 /**
  * Starts the roles of one worker process. Disposing it drains the process in this order: the
@@ -145,7 +97,7 @@ export async function startWorkers(
   const [store, cache] = [createStore(redis), new StateCache()] as const
   const writer = { store, cache, clock, onCommitted: countChanges(metrics, log) }
   const broken = Promise.withResolvers<string>()
-  const shared: Shared = {
+  const shared: SharedWithVendor = {
     config,
     log,
     metrics,
@@ -241,186 +193,13 @@ function openDirectory(
   return { directory, halts }
 }
 
-/**
- * A part of a role. `stuckBecause`: the reason why this part makes the process not ready. `remark`:
- * a line of `/readyz` that leaves the process ready.
- */
-type Part = AsyncDisposable &
-  Readonly<{ stuckBecause?: string | undefined; remark?: string | undefined }>
+/** The dependencies of the role `market`, which alone opens a feed of the vendor by itself. */
+type SharedWithVendor = Shared & Readonly<{ endpoint: Endpoint; transport: typeof fetch }>
 
-const starters: Record<Role, (shared: Shared) => Part[]> = {
-  orders({
-    config,
-    writer,
-    brokers,
-    clock,
-    random,
-    log,
-    redis,
-    watch,
-    directory,
-    hours,
-    reconnects,
-    jobQueue,
-    queueMetrics,
-  }) {
-    const controls = createControls(redis)
-    const limitsOf = async ({ userId, connectionId }: ConnectionRef) => {
-      const { limits } = directory.setOf(userId) ?? (await controls.read(userId))
-      return { user: limits.user, connection: limits.byConnection.get(connectionId) ?? null }
-    }
-    const reader = createReader(redis)
-    const snapshot = (userId: string) => reader.snapshot(userId)
-    const loadRiskFacts = createRiskFactsLoader(
-      limitsOf,
-      snapshot,
-      createQuotes(redis),
-      hours,
-      clock,
-    )
-    const handle = orderHandler({
-      writer,
-      brokers,
-      loadRiskFacts,
-      jobQueue,
-      boundaries: noBoundaries,
-      clock,
-      random,
-      log,
-      recoveries: createRecoveries(redis),
-      parked: createParkedOrders(redis),
-      parkedMarketMs: config.parkedMarketSeconds * 1_000,
-      knownStore: () => directory.knownStore(),
-      mayHaveLostWrites: () => reconnects.mayHaveLostWrites(),
-      mayHaveJustLost: () => reconnects.mayHaveJustLost(),
-      hasLostAll: () => reconnects.hasLostAll(),
-    })
-    const gated = unlessBlocked(handle, () => directory.blockedReason)
-    const deps = { redis, watch, clock: systemClock, log, queueMetrics }
-    return (['orders', 'commands'] as const).map((queue) => new QueueWorker(queue, gated, deps))
-  },
-
-  streams({
-    config,
-    jobQueue,
-    writer,
-    brokers,
-    clock,
-    random,
-    log,
-    redis,
-    directory,
-    accountMetrics,
-    hours,
-    reconnects,
-  }) {
-    const schedule = createCheckSchedule(redis, log)
-    const followUps = createFollowUps(jobQueue)
-    const askForCheck = (ref: ConnectionRef): void =>
-      void schedule
-        .now(ref)
-        .catch((error: unknown) => log.warn({ ...ref, error }, 'connection.check_not_asked'))
-    const ownership = new ConnectionBalancer({
-      writer,
-      brokers,
-      followUps,
-      boundaries: noBoundaries,
-      accountMetrics,
-      hours,
-      clock,
-      log,
-      askForCheck,
-      overExit: config.overExit,
-      quarantine: createQuarantinedOrders(redis, () => clock.now()),
-      leases: createLeases(redis),
-      recoveries: createRecoveries(redis),
-      registry: createRegistry(redis),
-      workerId: random.id(12),
-    })
-    directory.listen({
-      changed: ({ userId, connectionId }) => ownership.changed({ userId, connectionId }),
-      gone: ({ userId, connectionId }) => ownership.removed({ userId, connectionId }),
-      lost: () => ownership.readoptAll(),
-    })
-    reconnects.listen(() => ownership.redisReconnected())
-    return [
-      {
-        async [Symbol.asyncDispose]() {
-          await ownership.close()
-          await schedule[Symbol.asyncDispose]()
-        },
-      },
-    ]
-  },
-
-  connections(shared) {
-    const {
-      config,
-      writer,
-      brokers,
-      clock,
-      random,
-      log,
-      metrics,
-      redis,
-      connections,
-      directory,
-      jobQueue,
-    } = shared
-    const { watch, queueMetrics } = shared
-    const schedule = createCheckSchedule(redis, log)
-    const failed = (error: unknown): void => log.error({ error }, 'connection.not_scheduled')
-    const checks = metrics.counter(
-      'fillcast_connection_checks_total',
-      'Logins at brokers, by what they showed',
-      ['finding'],
-    )
-    const { store } = writer
-    const handle = connectionHandler(
-      {
-        store,
-        connections,
-        links: createLinks(redis),
-        brokers,
-        clock,
-        log,
-        onFinding: (finding) => checks.inc({ finding }),
-      },
-      {
-        store,
-        connections,
-        controls: createControls(redis),
-        leases: createLeases(redis),
-        clock,
-        log,
-        jobQueue,
-        knownStore: () => directory.knownStore(),
-      },
-      keepAssets({
-        assets: createAssets(redis, () => random.id(12)),
-        brokers,
-        env: config.env,
-        clock,
-        log,
-      }),
-    )
-    const worker = new QueueWorker('connections', handle, {
-      redis,
-      watch,
-      clock: systemClock,
-      log,
-      queueMetrics,
-    })
-    directory.listen({
-      // A worker does not trade with new credentials until a check has found out to which account
-      // they lead.
-      changed: (ref) => void Promise.all([schedule.keep(ref), schedule.now(ref)]).catch(failed),
-      gone: (ref) => void schedule.drop(ref).catch(failed),
-      lost: () => {},
-    })
-    return [worker, schedule]
-  },
-
+const starters: Record<Role, (shared: SharedWithVendor) => Part[]> = {
+  orders: startOrders,
+  streams: startStreams,
+  connections: startConnections,
   market({ config, endpoint, transport, clock, log, redis }) {
     const { dataKeyId: keyId, dataSecret: secret, dataFeed: feed } = config
     if (keyId === undefined || secret === undefined) {

@@ -19,13 +19,14 @@ import { isoTime } from '#runtime'
 import type { LoadedSlice } from '#store'
 import { type Broker, type BrokerPosition, ConnectionUnusableError } from '../broker/index.ts'
 import { again, type JobResult, type Run } from '../queue/index.ts'
+import { denyOrder } from './claim-submission.ts'
 import { isGone, loadTrade, type OrderDeps, type Submission } from './deps.ts'
 import { isBeingFreed } from './freed.ts'
 import { waitForRecovery } from './recovering.ts'
 import { assertSame } from './refusal.ts'
 import { resumeSubmission, type Size } from './resolve.ts'
 import { nothingToClose, promised } from './sizing.ts'
-import { denyGone, denyOrder, findUntilAbsent, handleExisting, submitNew } from './submit.ts'
+import { denyGone, findUntilAbsent, handleExisting, submitNew } from './submit.ts'
 
 /**
  * A close waits this long until the position at the broker is booked: longer than a fill without a

@@ -1,8 +1,8 @@
-import type { BrokerOrder, Order } from '#domain'
+import { type BrokerOrder, headOf, type Order, type Placement, unendedBefore } from '#domain'
 import type { Broker } from '../broker/index.ts'
 import { applyUpdate } from '../state/index.ts'
 import { viewOf } from './adopt.ts'
-import { factsOf, type OrderDeps } from './deps.ts'
+import { factsOf, loadTrade, type OrderDeps } from './deps.ts'
 
 /** Replacements followed in one go; a longer chain is followed further by the next run. */
 const HOPS_MAX = 8
@@ -30,4 +30,21 @@ export async function readChain(
     next = seen.replacedBy
   }
   return last
+}
+
+/**
+ * The order after all replaced orders were read into its record: only the broker knows all their
+ * executions, and the newest order is sized by these executions.
+ */
+export async function withOldRead(deps: OrderDeps, order: Order): Promise<Order> {
+  const ids = unendedBeforeHead(order).flatMap(({ brokerOrderId }) => brokerOrderId ?? [])
+  if (ids.length === 0) return order
+  const broker = await deps.brokers.get(order)
+  for (const id of ids) await readChain(deps, order, id, broker)
+  return (await loadTrade(deps, { ...order, tradeId: order.id })).slice.order ?? order
+}
+
+function unendedBeforeHead(order: Order): Placement[] {
+  const head = headOf(order, 'entry')
+  return head === null ? [] : unendedBefore(order, head)
 }

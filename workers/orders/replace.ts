@@ -1,5 +1,3 @@
-import type { z } from 'zod'
-import { contentHash, type replaceOrderSchema } from '#contract'
 import {
   clientOrderIdOf,
   cmp,
@@ -10,7 +8,6 @@ import {
   isPositive,
   isTerminal,
   isZero,
-  type Leg,
   type Order,
   type Placement,
   replacedBy,
@@ -19,8 +16,6 @@ import {
   type ReplaceTerms,
   REQUEST_MS_MAX,
   rightSizeOf,
-  sizeRefusalOf,
-  standingHeadOf,
   unendedBefore,
 } from '#domain'
 import { isoTime } from '#runtime'
@@ -31,10 +26,11 @@ import { viewOf } from './adopt.ts'
 import { cancelBySystem } from './cancel.ts'
 import { claimReplacement } from './claim-replacement.ts'
 import { factsOf, loadTrade, type OrderDeps } from './deps.ts'
-import { readChain } from './read-chain.ts'
+import { readChain, withOldRead } from './read-chain.ts'
 import { waitForRecovery } from './recovering.ts'
 import { CommandRefusedError } from './refusal.ts'
 import { findPast } from './refusals.ts'
+import { dependsOnHolding, note, OVER, type ReplaceCommand } from './replace-request.ts'
 import {
   endedUpdate,
   follow,
@@ -43,6 +39,19 @@ import {
   READ_AFTER_MS,
   stepOf,
 } from './settle-replace.ts'
+
+const IN_FLIGHT_MS = 250
+/** A replacement shows its outcome within moments: after this pause both orders are read. */
+const FOLLOW_MS = 500
+/** How long a replacement waits for a trade or an order that cannot be replaced yet. */
+const PATIENCE_MS = 60_000
+/** Statuses in which the broker replaces no order (alpaca.md 2.5). */
+const NOT_YET: ReadonlySet<string> = new Set([
+  'accepted',
+  'pending_new',
+  'pending_replace',
+  'accepted_for_bidding',
+])
 
 /**
  * Changes an open order, or one exit of it. The request is written into the record first and
@@ -58,24 +67,8 @@ import {
  * Until the broker shows which of the two orders lives, both may execute (CAN-04). Every
  * replacement has a client order id of its own, a function of trade, leg and number, so that
  * sending a replacement twice is harmless.
+ * @throws {CommandRefusedError} saying why the order stays as it is
  */
-type ReplaceCommand = z.output<typeof replaceOrderSchema>
-
-const OVER = 'The order has ended, on an earlier trading day'
-const IN_FLIGHT_MS = 250
-/** A replacement shows its outcome within moments: after this pause both orders are read. */
-const FOLLOW_MS = 500
-/** How long a replacement waits for a trade or an order that cannot be replaced yet. */
-const PATIENCE_MS = 60_000
-/** Statuses in which the broker replaces no order (alpaca.md 2.5). */
-const NOT_YET: ReadonlySet<string> = new Set([
-  'accepted',
-  'pending_new',
-  'pending_replace',
-  'accepted_for_bidding',
-])
-
-/** @throws {CommandRefusedError} saying why the order stays as it is */
 export async function replaceOrder(
   deps: OrderDeps,
   command: ReplaceCommand,
@@ -97,64 +90,6 @@ export async function replaceOrder(
   const noted = await note(deps, order, command)
   await deps.boundaries.reached('replace.noted')
   return pursueReplace(deps, noted, command.commandId, run)
-}
-
-/**
- * The executed quantity decides about a new quantity, and about a change of an exit. A request that
- * was sent already is only followed, and does not depend on it.
- */
-const dependsOnHolding = (
-  { replaces }: Order,
-  { commandId, leg, quantity }: ReplaceCommand,
-): boolean =>
-  (quantity !== null || leg !== 'entry') &&
-  !replaces.some((one) => one.commandId === commandId && one.sentAt !== null)
-
-async function note(deps: OrderDeps, order: Order, command: ReplaceCommand): Promise<Order> {
-  const { commandId, leg, quantity, limitPrice, stopPrice, trail, timeInForce } = command
-  const terms: ReplaceTerms = { quantity, limitPrice, stopPrice, trail, timeInForce }
-  const known = [...order.replaces, ...order.replaceResults].find(
-    (one) => one.commandId === commandId,
-  )
-  if (known?.terms !== undefined && !asksForSame({ ...known, terms: known.terms }, leg, terms))
-    throw new CommandRefusedError(
-      `commandId: ${commandId} was already used for something else; use a new commandId`,
-    )
-  if (known !== undefined) return order
-  const ended = (order.endedCommands ?? []).find(
-    (one) => one.kind === 'replace' && one.commandId === commandId,
-  )
-  const problem = ended === undefined ? problemOf(order, leg, terms) : (ended.message ?? OVER)
-  if (problem !== null) throw new CommandRefusedError(problem)
-  const request = { commandId, leg, terms, requestedAt: isoTime(deps.clock.now()) }
-  const { slice, isArchived } = await applyUpdate(deps.writer, factsOf(order), {
-    type: 'replace_requested',
-    request,
-  })
-  if (isArchived) throw new CommandRefusedError(OVER)
-  if (slice.order?.replaces.some((one) => one.commandId === commandId) === true) return slice.order
-  throw new CommandRefusedError('The order takes no more replacements. Cancel it and place another')
-}
-
-const asksForSame = (
-  known: Pick<ReplaceRequest, 'leg' | 'terms'>,
-  leg: Leg,
-  terms: ReplaceTerms,
-): boolean => contentHash({ leg: known.leg, terms: known.terms }) === contentHash({ leg, terms })
-
-/** The reason, found in the record alone, why a replacement is refused; `null`: there is none. */
-function problemOf(order: Order, leg: Leg, terms: ReplaceTerms): string | null {
-  const head = standingHeadOf(order, leg)
-  if (order.cancel !== null) return 'The order is being canceled'
-  if (order.notional !== null)
-    return 'An order sized in money cannot be replaced. Cancel it and place another'
-  if (leg === 'entry' && order.endedAt !== null) return `The order has ended: it is ${order.status}`
-  if (leg !== 'entry' && order.orderClass === 'simple') return `leg: a simple order has no ${leg}`
-  if (head !== null && isTerminal(head.status) && head.status !== 'replaced')
-    return `The ${leg} has ended: it is ${head.status}`
-  if (terms.quantity !== null && order.orderClass !== 'simple')
-    return `quantity: of ${order.orderClass} orders only prices can be replaced`
-  return sizeRefusalOf(order, { terms })
 }
 
 /** Continues a recorded replacement from the state in its record. @throws {CommandRefusedError} */
@@ -343,23 +278,6 @@ async function end(
   if (isArchived) throw new CommandRefusedError(message)
   // The replacement may have shown itself in the meantime: then the record says that it took place.
   return conclude(deps, slice.order ?? order, request.commandId, run)
-}
-
-/**
- * The order after all replaced orders were read into its record: only the broker knows all their
- * executions, and the newest order is sized by these executions.
- */
-async function withOldRead(deps: OrderDeps, order: Order): Promise<Order> {
-  const ids = unendedBeforeHead(order).flatMap(({ brokerOrderId }) => brokerOrderId ?? [])
-  if (ids.length === 0) return order
-  const broker = await deps.brokers.get(order)
-  for (const id of ids) await readChain(deps, order, id, broker)
-  return (await loadTrade(deps, { ...order, tradeId: order.id })).slice.order ?? order
-}
-
-function unendedBeforeHead(order: Order): Placement[] {
-  const head = headOf(order, 'entry')
-  return head === null ? [] : unendedBefore(order, head)
 }
 
 /**
