@@ -247,7 +247,7 @@ describe.concurrent('P8 every Redis link of a process goes silent', { timeout: 6
     const silentMs = silenced(line)
     await expectTold(dashboard.probePort)
     const page = await fetch(`${site}/quarantine`, { headers: { cookie } })
-    expect([page.status, await page.text()]).toEqual([200, expect.stringContaining('Attention')])
+    expect([page.status, await page.text()]).toEqual([200, expect.stringContaining('Quarantine')])
     expect(silentMs()).toBeLessThan(REPLACED_MS_MAX)
   })
 })

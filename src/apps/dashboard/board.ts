@@ -43,7 +43,7 @@ export function createBoard(queues: readonly Queue[], log: Logger): Hono {
         hideDocsLink: true,
         miscLinks: [
           { text: 'Controls', url: CONTROLS_PATH },
-          { text: 'Attention', url: QUARANTINE_PATH },
+          { text: 'Quarantine', url: QUARANTINE_PATH },
           { text: 'Log out', url: '/logout' },
         ],
       },
