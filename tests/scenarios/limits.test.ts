@@ -193,10 +193,10 @@ describe('closes never open the other side', () => {
     close(world)
     await world.settle()
     expect(world.broker.submissions.at(-1)).toMatchObject({
-      closes: true,
+      isClose: true,
       intent: { side: 'sell', quantity: '100' },
     })
-    expect(world.broker.submissions[0]).toMatchObject({ closes: false })
+    expect(world.broker.submissions[0]).toMatchObject({ isClose: false })
   })
 
   test('a parked close whose job is lost - sized again and still marked as a close', async () => {
@@ -208,7 +208,7 @@ describe('closes never open the other side', () => {
     world.broker.fill(world.broker.placeElsewhere('AAPL', '30', 'sell').brokerOrderId, '100')
     await world.until(() => world.broker.orders.size === 3, 120_000)
     expect(world.broker.submissions.at(-1)).toMatchObject({
-      closes: true,
+      isClose: true,
       intent: { quantity: '70' },
     })
     world.fill('x1', '100')
