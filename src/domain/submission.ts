@@ -98,6 +98,10 @@ export const isNotReceived = (
   nowMs: number,
 ): boolean => nowMs - Date.parse(lastRequestEnd) >= NOT_RECEIVED_MS
 
+/** Whether the deadline of an order has passed. */
+export const isPast = ({ notAfter }: Pick<Order, 'notAfter'>, nowMs: number): boolean =>
+  notAfter !== null && nowMs > Date.parse(notAfter)
+
 /**
  * Whether an order may be sent again. If its claim lies in the future, the time has stepped back
  * and the age of the claim is unknown, so the order is not sent again.
@@ -107,8 +111,12 @@ function isFresh(
   nowMs: number,
 ): boolean {
   const ageMs = nowMs - Date.parse(claimedAt ?? '')
-  const isPast = notAfter !== null && nowMs > Date.parse(notAfter)
-  return cancel === null && !isPast && ageMs >= -SHARED_TIME_MS && ageMs <= RESEND_MS_MAX
+  return (
+    cancel === null &&
+    !isPast({ notAfter }, nowMs) &&
+    ageMs >= -SHARED_TIME_MS &&
+    ageMs <= RESEND_MS_MAX
+  )
 }
 
 /** Whether a time lies less than `forMs` away, before or after: the time of Redis may step back. */

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { dec, hasGap, type OrderUpdate, reduce, type Slice, unsettledTotals } from '#domain'
+import { permutations } from './changes.ts'
 import { at, brokerOrder, claimed, emptySlice, executionOf, orderKey, seen } from './orders.ts'
 
 // The broker's own total of an order, where executions or busts were lost.
@@ -24,16 +25,6 @@ const a = executed('40', '180', '40', 2)
 const b = executed('35', '181', '75', 3)
 const c = executed('25', '182', '100', 4)
 const begun = play([claimed(), seen(brokerOrder('new', '0', 1))])
-
-function permutations<T>(items: readonly T[]): T[][] {
-  if (items.length < 2) return [[...items]]
-  return items.flatMap((item, index) =>
-    permutations([...items.slice(0, index), ...items.slice(index + 1)]).map((rest) => [
-      item,
-      ...rest,
-    ]),
-  )
-}
 
 describe('the broker’s total that persists', () => {
   // The second of three is taken back at second 5: 40 x 180 + 25 x 182 = 11750, and 11750 / 65 =

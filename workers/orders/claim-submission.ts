@@ -3,6 +3,7 @@ import {
   clientOrderIdOf,
   type Exposure,
   exposureOf,
+  isPast,
   newOrder,
   type OrderIntent,
   type OrderKey,
@@ -14,7 +15,7 @@ import type { Fence, LoadedSlice } from '#store'
 import type { Opened } from '../broker/index.ts'
 import { DONE, type JobResult } from '../queue/index.ts'
 import { applyUpdates, claimOrder, type ClaimResult, type Decision } from '../state/index.ts'
-import { EXPIRED, isPast, type OrderDenial } from './denials.ts'
+import { EXPIRED, type OrderDenial } from './denials.ts'
 import type { OrderDeps, Submission } from './deps.ts'
 import { assertSame } from './refusal.ts'
 import { paceOf } from './risk-facts.ts'

@@ -13,9 +13,6 @@ export const EXPIRED: OrderDenial = {
   message: 'notAfter had passed before the order could be sent',
 }
 
-export const isPast = ({ notAfter }: Pick<OrderIntent, 'notAfter'>, nowMs: number): boolean =>
-  notAfter !== null && nowMs > Date.parse(notAfter)
-
 /**
  * A market order is for the price of its moment: if it is parked for long and has no deadline of
  * its own, it is given up.

@@ -2,6 +2,7 @@ import {
   type BrokerOrder,
   clientOrderIdOf,
   type Exposure,
+  isPast,
   type Order,
   type OrderUpdate,
   type Refusal,
@@ -13,7 +14,7 @@ import type { Broker, SubmitOutcome } from '../broker/index.ts'
 import { again, DONE, type JobResult, type Run } from '../queue/index.ts'
 import { type Applied, applyUpdate, FencedError } from '../state/index.ts'
 import { adopt, adoptOrder, lookUpSubmission, NOT_RECORDED_MS, viewOf } from './adopt.ts'
-import { EXPIRED, haltedBy, isPast, type OrderDenial, passesHalt } from './denials.ts'
+import { EXPIRED, haltedBy, type OrderDenial, passesHalt } from './denials.ts'
 import type { OrderDeps, Submission } from './deps.ts'
 
 /** A trade that this run has claimed, with the slice that the claim committed. */

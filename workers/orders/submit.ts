@@ -1,5 +1,5 @@
 import { parametersHash } from '#contract'
-import { isQuarantined, type Order, type OrderIntent, REQUEST_MS_MAX } from '#domain'
+import { isPast, isQuarantined, type Order, type OrderIntent, REQUEST_MS_MAX } from '#domain'
 import { isoTime } from '#runtime'
 import type { LoadedSlice } from '#store'
 import {
@@ -16,7 +16,6 @@ import {
   EXPIRED,
   haltedBy,
   isParkedTooLong,
-  isPast,
   PARKED_MS_MAX,
   tooMany,
 } from './denials.ts'
